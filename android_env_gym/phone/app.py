@@ -25,8 +25,17 @@ class ContactCard(msgspec.Struct, frozen=True):
     phone: str
 
 
+class AppIcon(msgspec.Struct, frozen=True):
+    """How an installed app appears in the launcher, in recents and in notifications."""
+
+    id: str
+    title: str
+    icon: str
+    color: str
+
+
 class Context(msgspec.Struct, frozen=True):
-    """What the system tells an app: the page to show, the clock, settings, shared contacts.
+    """What the system tells an app: the page to show, the clock, settings, shared contacts, installed apps.
 
     `now` is virtual milliseconds since the epoch (UTC), rounded down to the minute, or to the second for
     an app with `shows_seconds`, so that equal contexts give equal views.
@@ -37,6 +46,7 @@ class Context(msgspec.Struct, frozen=True):
     config: DeviceConfig
     settings: DeviceSettings
     contacts: tuple[ContactCard, ...] = ()
+    installed: tuple[AppIcon, ...] = ()
 
 
 class App(Generic[S]):

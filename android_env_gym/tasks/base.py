@@ -55,6 +55,7 @@ class TaskTemplate:
         goals: How many distinct goals `draw_goal` can produce (a lower bound suffices above 20).
         oracle_steps: Number of actions the oracle takes at most (difficulty is derived from it).
         judge_at: When success is judged: "finish" for questions and infeasible tasks.
+        infeasible: True if the only right answer is `Finish("infeasible")` with nothing changed.
         unseen: True puts the whole template into the split `unseen-template`.
     """
 
@@ -64,6 +65,7 @@ class TaskTemplate:
     goals: ClassVar[int]
     oracle_steps: ClassVar[int]
     judge_at: ClassVar[JudgeAt] = "step"
+    infeasible: ClassVar[bool] = False
     unseen: ClassVar[bool] = False
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:

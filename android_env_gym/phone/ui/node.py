@@ -89,5 +89,6 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     checkable: bool = False
     checked: bool = False
     selected: bool = False
+    focused: bool = False
     enabled: bool = True
     password: bool = False

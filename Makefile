@@ -1,0 +1,41 @@
+# Every target installs what it needs into .venv from constraints.txt.
+# PIP_INSTALL_ARGS is passed to pip, e.g. to prefer PyTorch's CPU wheels.
+PYTHON ?= python3
+PIP_INSTALL_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/first
+STAMP := $(VENV)/.installed
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: install train test check bench format clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(PIP_INSTALL_ARGS) --constraint constraints.txt --editable '.[dev,human]'
+	touch $(STAMP)
+
+train: install
+	$(BIN)/distrl-train train --out $(OUT)
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/pytest -m 'not slow and not gpu and not device and not network'
+
+test: install
+	$(BIN)/pytest -m 'not gpu and not device and not network'
+
+bench: install
+	$(BIN)/python -m benchmarks.phone_speed --json
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Contacts: people, favourites, details, editing. It feeds the contacts provider."""

@@ -1,0 +1,1 @@
+"""The launcher: home screen, dock and app drawer."""

@@ -1,0 +1,1 @@
+"""Messages: conversations, composing, pinning, archiving, a spam folder."""

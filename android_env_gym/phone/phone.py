@@ -1,0 +1,164 @@
+"""`SimPhone`: the embedded phone behind the `Device` and `World` seams.
+
+The one circle of data: touch -> hit test on the last layout -> event -> update -> state -> view -> layout ->
+frame. Only the state is kept; layout and frame are caches of what it shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from android_env_gym.actions import Action, Wait
+from android_env_gym.devices.base import DeviceInfo, UiNode
+from android_env_gym.phone.apps import APP_BY_ID
+from android_env_gym.phone.state import DeviceConfig, Home, Page, PhoneState, Stack
+from android_env_gym.phone.system.gestures import perform
+from android_env_gym.phone.system.keyboard import HEIGHT as KEYBOARD_HEIGHT
+from android_env_gym.phone.system.keyboard import is_shown
+from android_env_gym.phone.system.panels import GESTURE_HEIGHT
+from android_env_gym.phone.system.reduce import advance, front, handle, with_scroll, with_system
+from android_env_gym.phone.system.screen import root
+from android_env_gym.phone.ui.layout import Laid, Placed, layout
+from android_env_gym.phone.ui.node import Node
+from android_env_gym.phone.ui.paint import paint
+from android_env_gym.phone.ui.theme import theme
+from android_env_gym.phone.ui.tree import ui_tree
+from android_env_gym.phone.world.boot import boot
+
+ACTION_MS = 400
+FOCUS_MARGIN_PX = 16
+FONT_SCALES = (0.85, 1.0, 1.15, 1.3)
+
+
+class SimPhone:
+    """A simulated Android phone: deterministic, in this process, nothing installed.
+
+    Args:
+        config: Screen, density, font scale, wallpaper, icon layout, latency.
+        seed: Decides the phone's contents until a task's setup replaces them.
+    """
+
+    def __init__(self, config: DeviceConfig | None = None, seed: int = 0) -> None:
+        self._config = config or DeviceConfig()
+        self._start = boot(self._config, seed)
+        self._state = self._start
+        self._laid: Laid | None = None
+        self._frame: NDArray[np.uint8] | None = None
+        self._shown: tuple[object, ...] = ()
+
+    # --- World ---
+
+    @property
+    def state(self) -> PhoneState:
+        """The present state."""
+        return self._state
+
+    def snapshot(self) -> PhoneState:
+        """Return the present state, an immutable value."""
+        return self._state
+
+    def restore(self, snapshot: PhoneState) -> None:
+        """Continue from `snapshot`."""
+        self._set(snapshot)
+
+    def apply_setup(self, state: PhoneState) -> None:
+        """Start an episode from `state`: home screen, no keyboard, nothing in recents."""
+        self._start = _at_home(state)
+        self._set(self._start)
+
+    def fork(self) -> SimPhone:
+        """Return an independent phone in the same state."""
+        twin = SimPhone.__new__(SimPhone)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    # --- Device ---
+
+    def screenshot(self) -> NDArray[np.uint8]:
+        """Return the screen, `(height, width, 3)` uint8 RGB, read-only; the same object while nothing changed."""
+        laid = self._layout()
+        if self._frame is None:
+            self._frame = paint(laid, theme(self._state.system.settings.dark_theme))
+            self._frame.flags.writeable = False
+        return self._frame
+
+    def perform(self, action: Action) -> None:
+        """Perform one action; virtual time passes, `Wait` as long as it says."""
+        laid = self._layout()
+        state = perform(self._state, laid, action)
+        if state.system.focus != self._state.system.focus:
+            state = _reveal_focus(state, laid)
+        waited = int(action.seconds * 1000) if isinstance(action, Wait) else ACTION_MS
+        self._set(advance(state, waited + self._config.latency_ms))
+
+    def ui_tree(self) -> tuple[UiNode, ...]:
+        """Return the visible accessibility nodes, with the bounds that are drawn."""
+        return ui_tree(self._layout())
+
+    def reset(self) -> None:
+        """Go back to the start of the episode (the last `apply_setup`, else a fresh phone)."""
+        self._set(self._start)
+
+    def info(self) -> DeviceInfo:
+        """Describe the phone."""
+        return DeviceInfo("sim", "sim", (self._config.width, self._config.height), "Embedded phone")
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    # --- caches of what the state shows ---
+
+    def _set(self, state: PhoneState) -> None:
+        self._state = state
+        shown = _what_is_shown(state)
+        if shown != self._shown:
+            self._shown, self._laid, self._frame = shown, None, None
+
+    def _layout(self) -> Laid:
+        if self._laid is None:
+            self._laid = _layout(self._state, root(self._state))
+        return self._laid
+
+
+def _layout(state: PhoneState, tree: Node) -> Laid:
+    config = state.config
+    scale = config.font_scale * FONT_SCALES[state.system.settings.font_size]
+    return layout(tree, config.width, config.height, config.density, scale, dict(front(state).scroll))
+
+
+def _what_is_shown(state: PhoneState) -> tuple[object, ...]:
+    """Return everything the screen depends on; equal values show equal screens."""
+    return (state.apps, state.system, state.config, state.now // 1000 if _needs_seconds(state) else state.now // 60_000)
+
+
+def _needs_seconds(state: PhoneState) -> bool:
+    return APP_BY_ID[front(state).app].shows_seconds
+
+
+def _at_home(state: PhoneState) -> PhoneState:
+    state = with_system(state, stacks=(Stack("launcher", (Page("launcher"),)),))
+    return handle(state, Home())
+
+
+def _reveal_focus(state: PhoneState, laid: Laid) -> PhoneState:
+    """Scroll so that the keyboard does not hide the field that has just got the focus, as Android does."""
+    found = _field_in_scroll(laid.root, state.system.focus, None) if is_shown(state.system) else None
+    if found is None:
+        return state
+    field, container = found
+    keyboard_top = laid.height - (KEYBOARD_HEIGHT + GESTURE_HEIGHT) * laid.density
+    hidden = field.top + field.height + FOCUS_MARGIN_PX - keyboard_top
+    if hidden <= 0:
+        return state
+    return with_scroll(state, container.node.scroll, container.offset + hidden / laid.density)
+
+
+def _field_in_scroll(placed: Placed, field: str, container: Placed | None) -> tuple[Placed, Placed] | None:
+    if placed.node.field == field:
+        return None if container is None else (placed, container)
+    inner = placed if placed.node.scroll else container
+    for child in placed.children:
+        if (found := _field_in_scroll(child, field, inner)) is not None:
+            return found
+    return None

@@ -1,0 +1,69 @@
+"""The contact sheet: every screen of every app in one picture, to be looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from android_env_gym.phone.apps import APPS
+from android_env_gym.phone.phone import SimPhone
+from android_env_gym.phone.state import Focus, Open, Page, PhoneState
+from android_env_gym.phone.system.reduce import handle, page_view, with_system
+from android_env_gym.phone.ui.node import Node
+from android_env_gym.phone.world.edit import put_settings
+
+COLUMNS = 8
+GAP = 16
+SCALE = 0.5
+
+
+def write_sheet(path: Path, *, dark: bool = False, seed: int = 7) -> int:
+    """Draw every app's `sheet` pages, the shade, quick settings and the keyboard into `path`; return how many.
+
+    Raises:
+        OSError: `path` cannot be written.
+    """
+    frames = screens(dark=dark, seed=seed)
+    height, width = (round(side * SCALE) for side in frames[0].shape[:2])
+    rows = -(-len(frames) // COLUMNS)
+    sheet = np.full((rows * (height + GAP) + GAP, COLUMNS * (width + GAP) + GAP, 3), 225, np.uint8)
+    for index, frame in enumerate(frames):
+        top = GAP + index // COLUMNS * (height + GAP)
+        left = GAP + index % COLUMNS * (width + GAP)
+        sheet[top : top + height, left : left + width] = cv2.resize(
+            frame, (width, height), interpolation=cv2.INTER_AREA
+        )
+    encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+    path.write_bytes(encoded.tobytes())
+    return len(frames)
+
+
+def screens(*, dark: bool = False, seed: int = 7) -> list[NDArray[np.uint8]]:
+    """Return a frame `(height, width, 3)` of every kind of screen."""
+    phone = SimPhone(seed=seed)
+    home = put_settings(phone.snapshot(), dark_theme=dark)
+    frames = []
+    for app in APPS:
+        data = next(item for item in home.apps if isinstance(item, app.state_type))
+        for page in app.sheet(data):
+            frames.append(_frame(phone, handle(home, Open(page))))
+    frames += [_frame(phone, with_system(home, shade=panel)) for panel in ("notifications", "quick", "recents")]
+    frames.append(_frame(phone, _with_keyboard(handle(home, Open(Page("launcher", "drawer"))))))
+    return frames
+
+
+def _frame(phone: SimPhone, state: PhoneState) -> NDArray[np.uint8]:
+    phone.restore(state)
+    return phone.screenshot()
+
+
+def _with_keyboard(state: PhoneState) -> PhoneState:
+    fields = [node.field for node in _walk(page_view(state)) if node.field]
+    return handle(state, Focus(fields[0]))
+
+
+def _walk(node: Node) -> list[Node]:
+    return [node, *(item for child in node.children for item in _walk(child))]

@@ -1,0 +1,104 @@
+"""The soft keyboard: its view, its modes and what a key does to the text being edited."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from android_env_gym.phone.state import Keyboard, KeyTap, SystemState
+from android_env_gym.phone.ui.node import Node
+
+HEIGHT = 268.0
+_LETTERS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_SYMBOLS = ("1234567890", "@#$%&-+()", "*\"':;!?")
+_NUMBERS_ROW = "1234567890"
+
+
+def is_shown(system: SystemState) -> bool:
+    """Return whether the keyboard covers the lower part of the screen."""
+    return bool(system.focus) and not system.keyboard.hidden and not system.shade
+
+
+def toggle(keyboard: Keyboard, key: str) -> Keyboard:
+    """Return the keyboard after one of its own keys: "shift" | "symbols" | "hide"."""
+    if key == "hide":
+        return msgspec.structs.replace(keyboard, hidden=True)
+    if key == "shift":
+        return msgspec.structs.replace(keyboard, shift=not keyboard.shift)
+    return msgspec.structs.replace(keyboard, symbols=not keyboard.symbols, shift=False)
+
+
+def typed(text: str, key: str, system: SystemState) -> str:
+    """Return `text` after `key`: a character, "space", "enter" (a new line) or "delete"."""
+    if key == "delete":
+        return "" if system.selected else text[:-1]
+    character = {"space": " ", "enter": "\n"}.get(key, key)
+    return character if system.selected else text + character
+
+
+@lru_cache(maxsize=8)
+def view(keyboard: Keyboard) -> Node:
+    """Return the keyboard's view tree: a number row, three rows of keys, the bottom row."""
+    rows = _SYMBOLS if keyboard.symbols else _LETTERS
+    if keyboard.shift and not keyboard.symbols:
+        rows = tuple(row.upper() for row in rows)
+    shift = _key("shift", icon="apple-keyboard-caps" if keyboard.shift else "apple-keyboard-shift", label="Shift")
+    delete = _key("delete", icon="backspace-outline", label="Delete")
+    bottom = (
+        _key("symbols", text="ABC" if keyboard.symbols else "?123", label="Symbols"),
+        _key(","),
+        Node(
+            grow=4.2,
+            height=46,
+            fill="surface",
+            radius=6,
+            align="center",
+            justify="center",
+            on_tap=KeyTap("space"),
+            label="Space",
+            class_name="android.widget.Button",
+        ),
+        _key("."),
+        _key("enter", icon="keyboard-return", label="Enter", fill="primary_container"),
+    )
+    return Node(
+        children=(
+            *((_row(_NUMBERS_ROW),) if not keyboard.symbols else ()),
+            _row(rows[0]),
+            _row(rows[1], inset=16),
+            Node(axis="row", gap=4, children=(shift, *(_key(character) for character in rows[2]), delete)),
+            Node(axis="row", gap=4, children=bottom),
+        ),
+        height=HEIGHT,
+        gap=6,
+        padding=(4, 6, 4, 6),
+        justify="end",
+        fill="surface_container_high",
+        id="keyboard",
+    )
+
+
+def _row(characters: str, inset: float = 0) -> Node:
+    return Node(axis="row", gap=4, padding=(inset, 0, inset, 0), children=tuple(_key(item) for item in characters))
+
+
+def _key(key: str, *, text: str = "", icon: str = "", label: str = "", fill: str = "") -> Node:
+    special = bool(label)
+    face = (
+        Node(icon=icon, icon_size=20, color="on_surface")
+        if icon
+        else Node(text=text or key, style="label" if special else "title", color="on_surface")
+    )
+    return Node(
+        children=(face,),
+        grow=1.5 if special else 1.0,
+        height=46,
+        fill=fill or ("surface_dim" if special else "surface"),
+        radius=6,
+        align="center",
+        justify="center",
+        on_tap=KeyTap(key),
+        label=label or key,
+        class_name="android.widget.Button",
+    )

@@ -1,0 +1,137 @@
+"""Real Roboto text: measuring, wrapping, ellipsis and drawing; `layout` and `paint` call it.
+
+Invariant: everything drawn went through `clean`, because OpenCV crashes the process on lone surrogates.
+Sizes are pixels of the em square; OpenCV's own size unit is smaller (see `_SIZE_PER_EM`).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+import cv2
+import font_roboto
+import numpy as np
+from numpy.typing import NDArray
+
+from android_env_gym.phone.ui.theme import RGB
+
+_FILES = {400: "Roboto-Regular.ttf", 500: "Roboto-Medium.ttf", 700: "Roboto-Bold.ttf"}
+# OpenCV's `size` draws Roboto 5.5% larger than an em of that many pixels (measured against FreeType's advances).
+_SIZE_PER_EM = 1 / 1.055
+ELLIPSIS = "…"
+
+
+def load_face(path: str) -> cv2.FontFace:
+    """Load the font at `path`.
+
+    Raises:
+        FileNotFoundError: the file cannot be read (OpenCV itself would silently draw another font).
+    """
+    face = cv2.FontFace(path)
+    if face.getName() != path:
+        raise FileNotFoundError(f"OpenCV could not load the font {path}; reinstall the font package")
+    return face
+
+
+@lru_cache(maxsize=4)
+def face(weight: int) -> cv2.FontFace:
+    """Return the Roboto face of weight 400, 500 or 700."""
+    return load_face(os.path.join(font_roboto.font_directory, _FILES[weight]))
+
+
+@lru_cache(maxsize=4096)
+def clean(text: str) -> str:
+    """Return `text` on one line, without control characters and lone surrogates."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\n", " ").replace("\t", "    ")
+    return "".join(c for c in text if c == " " or c.isprintable())
+
+
+@lru_cache(maxsize=256)
+def font_size(em: float) -> int:
+    """Return OpenCV's size for an em of `em` pixels."""
+    return max(4, round(em * _SIZE_PER_EM))
+
+
+@lru_cache(maxsize=8192)
+def measure(text: str, weight: int, size: int) -> int:
+    """Return the advance of `text` in pixels; `size` comes from `font_size`."""
+    if not text:
+        return 0
+    # The box leaves out spaces at the end; a full stop behind them makes them count.
+    if text[-1] == " ":
+        return measure(text + ".", weight, size) - measure(".", weight, size)
+    return cv2.getTextSize((0, 0), clean(text), (0, 0), face(weight), size)[2]
+
+
+def _cut(text: str, weight: int, size: int, width: int) -> int:
+    """Return how many leading characters of `text` fit into `width`."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if measure(text[:middle], weight, size) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def ellipsize(text: str, weight: int, size: int, width: int) -> str:
+    """Return `text`, shortened to end in "…" if it is wider than `width`."""
+    if measure(text, weight, size) <= width:
+        return text
+    room = width - measure(ELLIPSIS, weight, size)
+    return text[: _cut(text, weight, size, room)].rstrip() + ELLIPSIS
+
+
+def tail(text: str, weight: int, size: int, width: int) -> str:
+    """Return the end of `text` that fits into `width`: what a focused one-line field shows."""
+    start = 0
+    while start < len(text) and measure(text[start:], weight, size) > width:
+        start += max(1, (measure(text[start:], weight, size) - width) // (2 * size))
+    return text[start:]
+
+
+def _wrap_line(text: str, weight: int, size: int, width: int, limit: int) -> list[str]:
+    lines: list[str] = []
+    rest = text
+    while rest and len(lines) <= limit:
+        if measure(rest, weight, size) <= width:
+            lines.append(rest)
+            return lines
+        fits = max(1, _cut(rest, weight, size, width))
+        space = rest.rfind(" ", 0, fits + 1)
+        end = space if space > 0 else fits
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return lines or [""]
+
+
+@lru_cache(maxsize=4096)
+def wrap(text: str, weight: int, size: int, width: int, lines: int) -> tuple[str, ...]:
+    """Break `text` into lines at most `width` pixels wide.
+
+    Args:
+        text: The text; newlines break lines.
+        weight: Weight of the face.
+        size: Size from `font_size`.
+        width: Room in pixels.
+        lines: The most lines; what is left over ends in "…". 0: as many as needed.
+    """
+    limit = lines or 10_000
+    found: list[str] = []
+    for paragraph in text.split("\n"):
+        found += _wrap_line(clean(paragraph), weight, size, width, limit)
+        if len(found) > limit:
+            break
+    if len(found) <= limit:
+        return tuple(found)
+    last = found[limit - 1] + " " + found[limit]
+    return (*found[: limit - 1], ellipsize(last, weight, size, width) if limit else "")
+
+
+def draw(image: NDArray[np.uint8], text: str, x: int, baseline: int, color: RGB, weight: int, size: int) -> None:
+    """Draw one clean line of text onto `image` (height, width, 3), clipped by the image."""
+    cv2.putText(image, text, (x, baseline), color, face(weight), size)

@@ -1,0 +1,48 @@
+"""What every benchmark prints: machine, commit, medians with a bootstrap interval, one JSON object last."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def summary(values: Sequence[float], seed: int = 0) -> dict[str, float | int]:
+    """Return the median of `values` with a 95% percentile-bootstrap interval and their number."""
+    data = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).choice(data, (2000, len(data)))
+    low, high = np.percentile(np.median(draws, axis=1), (2.5, 97.5))
+    return {"median": float(np.median(data)), "low": float(low), "high": float(high), "n": len(data)}
+
+
+def report(benchmark: str, n: int, results: dict[str, object]) -> str:
+    """Return the JSON object of a benchmark, on one line."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {_cpu_name()}, Python {platform.python_version()}"
+    return json.dumps({"benchmark": benchmark, "commit": commit(), "machine": machine, "n": n, "results": results})
+
+
+def commit() -> str:
+    """Return the short commit, with "+" if the working tree differs from it; "unknown" outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        name = _git(folder, "rev-parse", "--short", "HEAD")
+        return name + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -1,0 +1,327 @@
+"""The environment's contract, on a fake phone for every branch and on the embedded phone for Gymnasium's checks."""
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gym_fakes import HANG, STRAY, WIN, Blind, FakePhone, WifiJudge, WifiOff, WifiOffAtFinish, make_env
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+
+import android_env_gym  # noqa: F401 (registers the environment)
+from android_env_gym.actions import ActionError, Finish, InvalidAction, Tap, Wait, to_sample
+from android_env_gym.devices.base import DeviceFailure
+from android_env_gym.devices.make import DeviceUnavailableError
+from android_env_gym.errors import ResetError, UnknownNameError
+from android_env_gym.judges.base import Verdict
+from android_env_gym.rendering import observe
+
+SMALL = (112, 56)
+INFO_KEYS = {
+    *("task_id", "template", "instance", "split", "is_success", "verdict", "reward_valid", "failure"),
+    *("invalid_action", "side_effects", "virtual_time", "step_limit", "false_completion"),
+}
+
+
+def ended(result):
+    _, reward, terminated, truncated, info = result
+    assert set(info) == INFO_KEYS
+    return reward, terminated, truncated, info
+
+
+# --- Gymnasium on the embedded phone ---
+
+
+def test_check_env_passes_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make("AndroidTask-v0", suite="general", render_mode="rgb_array")
+        check_env(env.unwrapped, skip_render_check=True)
+        env.close()
+
+
+def test_both_ways_of_making_it():
+    code = (
+        "import gymnasium as gym\n"
+        "env = gym.make('android_env_gym:AndroidTask-v0', suite='general', max_steps=3, screen=(112, 56))\n"
+        "env.reset(seed=1); assert gym.spec('AndroidTask-v0').max_episode_steps is None\n"
+        "print(env.unwrapped.task.task_id)"
+    )
+    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert first.returncode == 0, first.stderr
+    env = gym.make("AndroidTask-v0", suite="general", max_steps=3, screen=SMALL)
+    env.reset(seed=1)
+    assert env.unwrapped.task.task_id == first.stdout.strip()
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_make_vec(mode):
+    envs = gym.make_vec(
+        "AndroidTask-v0", num_envs=2, vectorization_mode=mode, suite="general", screen=SMALL, max_steps=2
+    )
+    observation, info = envs.reset(seed=3)
+    assert observation["screenshot"].shape == (2, *SMALL, 3)
+    assert len(observation["instruction"]) == 2 and all(observation["instruction"])
+    assert info["task_id"].shape == (2,)
+    for _ in range(4):  # over an end, where the vector environment resets by itself
+        observation, rewards, terminated, truncated, info = envs.step(envs.action_space.sample())
+        assert rewards.shape == (2,) and not truncated.any() and info["reward_valid"].all()
+    envs.close()
+
+
+def test_same_seed_same_pixels_and_info():
+    outcomes = []
+    for _ in range(2):
+        env = gym.make("AndroidTask-v0", suite="general")
+        observation, info = env.reset(seed=11)
+        seen = [(observation["screenshot"].tobytes(), observation["instruction"], info)]
+        for action in (Tap(0.2, 0.2), Wait(5.0), Tap(0.5, 0.5)):
+            observation, reward, terminated, _, info = env.step(action)
+            seen.append((observation["screenshot"].tobytes(), reward, terminated, info))
+        outcomes.append(seen)
+    assert outcomes[0] == outcomes[1]
+
+
+# --- what step does ---
+
+
+def test_success_ends_with_reward_one():
+    env = make_env()
+    observation, info = env.reset(seed=0)
+    assert set(info) == INFO_KEYS and info["verdict"] is None and info["reward_valid"] and info["failure"] == {}
+    assert info["task_id"] == f"fake.wifi_off/train/{info['instance']}" == env.unwrapped.task.task_id
+    assert observation["instruction"].startswith("Turn Wi-Fi off, ")
+    assert observation in env.observation_space
+    _, reward, terminated, _, info = env.step(Tap(0.5, 0.5 / 3))
+    assert (reward, terminated, info["is_success"]) == (0.0, False, False)
+    reward, terminated, truncated, info = ended(env.step(WIN))
+    assert (reward, terminated, truncated) == (1.0, True, False)
+    assert info["is_success"] and info["verdict"].success and info["side_effects"] == ()
+    assert not info["false_completion"] and not info["step_limit"]
+    assert info["virtual_time"] == env.world.state.now
+    with pytest.raises(ResetNeeded, match="ended"):
+        env.step(WIN)
+
+
+def test_a_dict_sample_is_as_good_as_the_action():
+    env = make_env()
+    env.reset(seed=0)
+    assert env.step(to_sample(WIN))[1] == 1.0
+    env.reset()
+    with pytest.raises(ActionError, match="x: got 3"):
+        env.step(Tap(3, 0))
+    assert env.step(WIN)[1] == 1.0
+
+
+def test_side_effects_are_named_at_the_end():
+    env = make_env()
+    env.reset(seed=0)
+    assert env.step(STRAY)[4]["side_effects"] == ()
+    assert env.step(WIN)[4]["side_effects"] == ("system.settings.nfc",)
+
+
+def test_the_step_limit_terminates():
+    env = make_env(max_steps=2)
+    env.reset(seed=0)
+    assert env.step(STRAY)[2:4] == (False, False)
+    reward, terminated, truncated, info = ended(env.step(STRAY))
+    assert (reward, terminated, truncated) == (0.0, True, False)
+    assert info["step_limit"] and not info["false_completion"] and not info["verdict"].success
+    env.reset()
+    env.step(STRAY)
+    assert ended(env.step(WIN))[3]["step_limit"] is False
+    own = make_env(max_steps=None)
+    own.reset(seed=0)
+    assert [own.step(STRAY)[2] for _ in range(own.task.max_steps)] == [False] * 14 + [True]
+
+
+def test_a_wrong_finish_is_a_false_completion():
+    env = make_env()
+    env.reset(seed=0)
+    reward, terminated, _, info = ended(env.step(Finish()))
+    assert (reward, terminated, info["false_completion"], info["reward_valid"]) == (0.0, True, True, True)
+
+
+def test_judging_at_finish_only():
+    for arguments in ({"suite": (WifiOffAtFinish(),)}, {"judge_at": "finish"}):
+        env = make_env(max_steps=3, **arguments)
+        env.reset(seed=0)
+        _, reward, terminated, _, info = env.step(WIN)
+        assert (reward, terminated, info["verdict"]) == (0.0, False, None)
+        assert env.step(Finish("complete", "done"))[1:3] == (1.0, True)
+        env.reset()
+        results = [env.step(WIN) for _ in range(3)]
+        assert results[-1][1:3] == (0.0, True) and "step limit" in results[-1][4]["verdict"].reason
+    env = make_env(suite=(WifiOffAtFinish(),), judge_at="step")
+    env.reset(seed=0)
+    assert env.step(WIN)[1:3] == (1.0, True)
+
+
+def test_an_invalid_action_uses_a_step_and_executes_nothing():
+    phone = FakePhone()
+    env = make_env(phone, max_steps=2)
+    env.reset(seed=0)
+    _, reward, terminated, _, info = env.step(InvalidAction("no such word"))
+    assert (reward, terminated, info["invalid_action"]) == (0.0, False, "no such word")
+    assert env.step(InvalidAction("again"))[2]
+    assert phone.performed == []
+
+
+# --- infrastructure failures ---
+
+
+@pytest.mark.parametrize("method", ["perform", "screenshot"])
+def test_a_device_failure_truncates_and_is_no_reward(method):
+    phone = FakePhone()
+    env = make_env(phone)
+    first, _ = env.reset(seed=0)
+    phone.faults[method] = [DeviceFailure("lost", "the cable came off")]
+    observation, reward, terminated, truncated, info = env.step(WIN)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert set(info) == INFO_KEYS
+    assert info["failure"] == {"kind": "lost", "message": "the cable came off"}
+    assert not info["reward_valid"] and not info["verdict"].valid and not info["is_success"]
+    assert np.array_equal(observation["screenshot"], first["screenshot"])
+    with pytest.raises(ResetNeeded):
+        env.step(WIN)
+    env.reset()
+    assert env.step(WIN)[1] == 1.0
+
+
+def test_a_bad_frame_is_a_failure():
+    phone = FakePhone()
+    env = make_env(phone)
+    env.reset(seed=0)
+    phone._frame = np.zeros((4, 4), np.uint8)
+    info = env.step(InvalidAction("?"))[4]
+    assert info["failure"]["kind"] == "bad_frame" and "(4, 4)" in info["failure"]["message"]
+    assert env.frame.shape == (1200, 540, 3)
+
+
+def test_a_judge_that_cannot_tell_is_a_failure_not_a_zero():
+    env = make_env(judge=WifiJudge(Verdict(False, reason="no answer", valid=False)))
+    env.reset(seed=0)
+    reward, terminated, truncated, info = ended(env.step(STRAY))
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["failure"] == {"kind": "judge", "message": "no answer"} and not info["reward_valid"]
+
+
+def test_reset_is_tried_three_times():
+    phone = FakePhone({"reset": [DeviceFailure("timeout", "slow")] * 2})
+    env = make_env(phone)
+    env.reset(seed=0)
+    phone.faults["screenshot"] = [DeviceFailure("lost", "gone")] * 3
+    with pytest.raises(ResetError, match="failed 3 times, last with 'lost': gone") as error:
+        env.reset()
+    assert error.value.kind == "lost"
+    with pytest.raises(ResetNeeded):
+        env.step(WIN)
+
+
+# --- drawing tasks ---
+
+
+def test_options_choose_template_and_instance():
+    env = make_env(suite=(WifiOff(), WifiOffAtFinish()))
+    _, info = env.reset(options={"task": "fake.wifi_off_at_finish", "instance": 4})
+    assert (info["template"], info["instance"], info["split"]) == ("fake.wifi_off_at_finish", 4, "train")
+    env.reset(seed=5)
+    drawn = {env.reset()[1]["template"] for _ in range(20)}
+    assert drawn == {"fake.wifi_off", "fake.wifi_off_at_finish"}
+    with pytest.raises(UnknownNameError, match="did you mean 'fake.wifi_off'"):
+        env.reset(options={"task": "fake.wifi_of"})
+    with pytest.raises(UnknownNameError, match="did you mean 'instance'"):
+        env.reset(options={"instanc": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"suite": "genral"}, UnknownNameError, "unknown suite 'genral'; did you mean 'general'"),
+        ({"split": "tests"}, UnknownNameError, "did you mean 'test'"),
+        ({"split": "unseen-template"}, ValueError, "none of its 1 templates has instances in split"),
+        ({"device": "smi"}, UnknownNameError, "unknown device 'smi'; did you mean 'sim'"),
+        ({"device": "adb:R5"}, DeviceUnavailableError, "adb devices are not available in this version; available: sim"),
+        ({"device": "emulator:Pixel"}, DeviceUnavailableError, "emulator devices are not available"),
+        ({"judge": "stat"}, UnknownNameError, "did you mean 'state'"),
+        ({"judge": "vlm:model"}, ValueError, 'want "vlm:MODEL@URL"'),
+        ({"judge_at": "end"}, UnknownNameError, "unknown judge_at 'end'"),
+        ({"max_steps": 0}, ValueError, "max_steps: got 0"),
+        ({"screen": (0, 3)}, ValueError, "screen: got (0, 3)"),
+        ({"render_mode": "rgb"}, UnknownNameError, "did you mean 'rgb_array'"),
+    ],
+)
+def test_wrong_arguments_say_what_is_allowed(arguments, error, said):
+    with pytest.raises(error) as caught:
+        make_env(**arguments)
+    assert said in str(caught.value)
+
+
+def test_without_a_world_construction_fails_and_with_one_beside_the_device_it_works():
+    phone = FakePhone()
+    with pytest.raises(ValueError, match="pass world=") as error:
+        make_env(device=Blind(phone))
+    assert 'judge="vlm:MODEL@URL"' in str(error.value)
+    env = make_env(device=Blind(phone), world=phone)
+    env.reset(seed=0)
+    assert env.step(WIN)[1] == 1.0
+
+
+# --- frames ---
+
+
+def test_returned_arrays_are_the_callers_own():
+    env = make_env(render_mode="rgb_array")
+    first, _ = env.reset(seed=0)
+    first["screenshot"][:] = 7
+    second = env.step(InvalidAction("?"))[0]
+    assert not np.shares_memory(first["screenshot"], second["screenshot"])
+    assert second["screenshot"].min() == 170
+    picture = env.render()
+    assert picture.shape == (1200, 540, 3)
+    picture[:] = 0
+    assert env.render().min() == 170
+
+
+def test_observe_halves_by_area_then_resizes_linearly():
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (1200, 540, 3), np.uint8)
+    assert observe(frame, (448, 224)).shape == (448, 224, 3)
+    half = frame.reshape(600, 2, 270, 2, 3).mean((1, 3))
+    assert np.abs(observe(frame, (600, 270)) - half).max() <= 0.5
+    assert observe(frame, (1200, 540)) is frame
+    assert observe(frame, (1300, 601)).shape == (1300, 601, 3)
+
+
+def test_human_mode_draws_a_window(monkeypatch):
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = make_env(render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 1000}
+    env.reset(seed=0)
+    env.step(STRAY)
+    surface = pygame.display.get_surface()
+    assert surface.get_size() == (405, 900)
+    assert tuple(surface.get_at((200, 400)))[:3] == (150, 150, 150)
+    env.close()
+    env.close()
+    assert pygame.display.get_surface() is None
+
+
+def test_human_mode_without_pygame_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = make_env(render_mode="human")
+    with pytest.raises(ImportError, match=r'pip install "android-env-gym\[human\]"'):
+        env.reset(seed=0)
+
+
+def test_close_closes_only_what_the_environment_made():
+    phone = FakePhone()
+    env = make_env(phone)
+    env.close()
+    env.close()
+    assert phone.closed == 0
+    assert HANG not in phone.performed
