@@ -112,7 +112,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         self._judge_at = judge_at
         self._max_steps = max_steps
         self._templates = _templates_in(suite, split)
-        self.judge: Judge = make_judge(judge) if isinstance(judge, str) else judge
+        self.judge: Judge = make_judge(judge, self._templates) if isinstance(judge, str) else judge
         self._owns_device = isinstance(device, str)
         self.device: Device = make_device(device, self.device_config) if isinstance(device, str) else device
         self.world = world if world is not None else self.device if isinstance(self.device, World) else None

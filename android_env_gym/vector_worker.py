@@ -6,11 +6,14 @@ memory shared with the worker, one slot per environment. No pickle crosses after
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Sequence
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 import gymnasium as gym
@@ -149,6 +152,7 @@ def _slot_array(memory: Any, screen: tuple[int, int]) -> np.ndarray:
 def _run_worker(pipe: connection.Connection, specs: bytes, ids: list[int], memories: list[Any]) -> None:
     """Serve commands until the pipe closes (also by the parent's death) or an empty message comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when to stop
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
     envs: dict[int, gym.Env[Any, Any]] = {}
     try:
@@ -170,6 +174,15 @@ def _run_worker(pipe: connection.Connection, specs: bytes, ids: list[int], memor
             env.close()
 
 
+def _die_with_parent() -> None:
+    """End this process some time after its parent, also while a device blocks the worker's loop."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        threading.Event().wait(CLOSE_SECONDS)
+        os._exit(1)
+
+
 # --- the parent's side ---
 
 
@@ -180,7 +193,6 @@ class _Worker:
         self.ids = ids
         self.pending: dict[int, None] = {}
         self.failures = 0
-        self.reason = ""
         self._specs = [specs[id_] for id_ in ids]
         self._step_timeout = step_timeout
         self._memories = [_CONTEXT.RawArray("B", spec.screen[0] * spec.screen[1] * 3) for spec in self._specs]
@@ -192,6 +204,7 @@ class _Worker:
 
     def start(self) -> None:
         self.ready = False
+        self.closed = False
         self.reason = ""
         self.pipe, theirs = _CONTEXT.Pipe()
         encoded = msgspec.msgpack.encode(self._specs)
@@ -209,8 +222,8 @@ class _Worker:
         self.pending[id_] = None
         try:
             self.pipe.send_bytes(msgspec.msgpack.encode(_Order(id_, command)))
-        except OSError as error:  # dead: `collect` sees its sentinel and reports every pending command
-            self.reason = f"its pipe is closed ({error})"
+        except OSError:  # dead: `collect` reports every pending command
+            self.closed = True
 
     def read(self) -> list[Outcome]:
         """Return the outcomes that lie in the pipe."""
@@ -219,7 +232,7 @@ class _Worker:
             while self.pipe.poll():
                 self._take(_MESSAGES.decode(self.pipe.recv_bytes()), outcomes)
         except (EOFError, OSError):
-            self.reason = self.reason or "its pipe is closed"
+            self.closed = True
         return outcomes
 
     def _take(self, message: _Ready | _Reply | _Crash, outcomes: list[Outcome]) -> None:
@@ -235,23 +248,23 @@ class _Worker:
 
     def complaint(self) -> str:
         """Return why the worker must be replaced, "" if it need not."""
-        if not self.process.is_alive():
+        if self.closed:
+            self.process.join(CLOSE_SECONDS)  # it is about to end: wait for its exit code
+        if self.closed or not self.process.is_alive():
             return self.reason or f"worker process {self.process.pid} died with exit code {self.process.exitcode}"
-        if self.reason:
-            return self.reason
         if (self.pending or not self.ready) and time.monotonic() > self.deadline:
             limit = self._step_timeout if self.ready else START_SECONDS
             return f"worker process {self.process.pid} gave no answer within {limit:g} s"
         return ""
 
+    def ask_to_stop(self) -> None:
+        """Let the process close its environments and end, once it is through with its commands."""
+        with contextlib.suppress(OSError):  # it has ended already
+            self.pipe.send_bytes(b"")
+
     def stop(self, grace: float = 0.0) -> None:
         """End the process, by force after `grace` seconds."""
-        if grace:
-            try:
-                self.pipe.send_bytes(b"")
-            except OSError:
-                self.reason = "its pipe is closed"
-            self.process.join(grace)
+        self.process.join(grace)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
@@ -299,8 +312,11 @@ class Processes:
 
     def close(self) -> None:
         """End every worker process: asked first, then by force."""
+        until = time.monotonic() + CLOSE_SECONDS
         for worker in self._workers:
-            worker.stop(CLOSE_SECONDS)
+            worker.ask_to_stop()
+        for worker in self._workers:
+            worker.stop(max(0.0, until - time.monotonic()))
         self._workers.clear()
 
     def _pump(self, seconds: float | None) -> None:

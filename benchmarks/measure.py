@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,18 @@ def summary(values: Sequence[float], seed: int = 0) -> dict[str, float | int]:
     return {"median": float(np.median(data)), "low": float(low), "high": float(high), "n": len(data)}
 
 
-def report(benchmark: str, n: int, results: dict[str, object]) -> str:
+def ratios(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float | int]:
+    """Return the `summary` of `ours[k] / theirs[k]`: repetition k measured both, one right after the other.
+
+    Raises:
+        ValueError: A rival finished nothing in a repetition: there is no ratio; measure for longer.
+    """
+    if min(theirs, default=0.0) <= 0:
+        raise ValueError(f"a rival measured {min(theirs, default=0.0)} in some repetition; measure for longer")
+    return summary([one / other for one, other in zip(ours, theirs, strict=True)], seed)
+
+
+def report(benchmark: str, n: int, results: Mapping[str, object]) -> str:
     """Return the JSON object of a benchmark, on one line."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {_cpu_name()}, Python {platform.python_version()}"
     return json.dumps({"benchmark": benchmark, "commit": commit(), "machine": machine, "n": n, "results": results})

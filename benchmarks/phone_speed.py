@@ -28,7 +28,7 @@ BLOCK_STEPS = 300
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     arguments = parser.parse_args(argv)
@@ -121,7 +121,7 @@ def _browser() -> dict[str, float | int] | str:
     if importlib.util.find_spec("playwright") is None:
         print("SKIPPED browser_page_steps_per_second: playwright is not installed", file=sys.stderr)
         return "skipped: playwright is not installed"
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import sync_playwright  # pyright: ignore[reportMissingImports]
 
     with sync_playwright() as runner:
         browser = runner.chromium.launch()

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from android_env_gym.judges.base import Evidence, Verdict
 from android_env_gym.phone.world.diff import diff
+from android_env_gym.tasks.base import TaskTemplate
 from android_env_gym.tasks.suites import goal_of, template
 
 
 class StateJudge:
-    """Success is what the task's template says about the state (and the answer) now."""
+    """Success is what the task's template says about the state (and the answer) now.
+
+    Args:
+        templates: Templates that are not among the built-in ones.
+    """
 
     needs_world = True
+
+    def __init__(self, templates: Sequence[TaskTemplate] = ()) -> None:
+        self._templates = {item.id: item for item in templates}
 
     def judge(self, evidence: Evidence) -> Verdict:
         """Return the verdict; never invalid."""
@@ -19,7 +29,8 @@ class StateJudge:
             raise ValueError(
                 "the state judge needs the states of a World; over a real device use judge='vlm:MODEL@URL'"
             )
-        task = template(evidence.task.template)
+        name = evidence.task.template
+        task = self._templates.get(name) or template(name)
         if task.infeasible:
             success = finish is not None and finish.status == "infeasible" and not diff(before, now)
         elif finish is not None and finish.status == "infeasible":

@@ -67,7 +67,7 @@ def test_make_vec(mode):
     assert len(observation["instruction"]) == 2 and all(observation["instruction"])
     assert info["task_id"].shape == (2,)
     for _ in range(4):  # over an end, where the vector environment resets by itself
-        observation, rewards, terminated, truncated, info = envs.step(envs.action_space.sample())
+        observation, rewards, _, truncated, info = envs.step(envs.action_space.sample())
         assert rewards.shape == (2,) and not truncated.any() and info["reward_valid"].all()
     envs.close()
 
@@ -231,7 +231,7 @@ def test_options_choose_template_and_instance():
     env.reset(seed=5)
     drawn = {env.reset()[1]["template"] for _ in range(20)}
     assert drawn == {"fake.wifi_off", "fake.wifi_off_at_finish"}
-    with pytest.raises(UnknownNameError, match="did you mean 'fake.wifi_off'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean .fake\.wifi_off."):
         env.reset(options={"task": "fake.wifi_of"})
     with pytest.raises(UnknownNameError, match="did you mean 'instance'"):
         env.reset(options={"instanc": 1})

@@ -32,7 +32,7 @@ class Picture(msgspec.Struct, frozen=True):
     enabled: bool = True
 
 
-@lru_cache(maxsize=384)
+@lru_cache(maxsize=192)
 def render(picture: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Return the picture's colours (height, width, 3) and its coverage (height, width), None if it is opaque.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,13 +35,13 @@ class Canvas:
     def __init__(self, width: int, height: int, theme: Theme, enabled: bool = True) -> None:
         longest = max(width, height)
         self.width, self.height = width, height
-        self.zoom = 4 if longest <= 200 else 2 if longest <= 500 else 1
+        self.zoom = 4 if longest <= 100 else 2 if longest <= 320 else 1
         self.unit = min(width, height) * self.zoom / 100
         self.w, self.h = width * self.zoom / self.unit, height * self.zoom / self.unit
         self.theme = theme
         self.enabled = enabled
-        # premultiplied red, green, blue, alpha
-        self.pixels = np.zeros((height * self.zoom, width * self.zoom, 4), np.float32)
+        # planes of premultiplied red, green, blue and of alpha
+        self.planes = np.zeros((4, height * self.zoom, width * self.zoom), np.float32)
 
     # --- colours ---
 
@@ -100,7 +101,7 @@ class Canvas:
         box = self._box(corners, 1)
         if box is not None:
             mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
-            cv2.fillPoly(mask, [corners - np.array(box[:2], np.int32)], (255,))
+            cv2.fillPoly(mask, [corners - np.array(box[:2], np.int32)], (255,), cv2.LINE_AA)
             self._lay(mask.astype(np.float32) / 255, box, fill, opacity)
 
     def line(self, points: Sequence[Point], width: float, fill: Fill, opacity: float = 1, closed: bool = False) -> None:
@@ -110,7 +111,7 @@ class Canvas:
         box = self._box(corners, thick)
         if box is not None:
             mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
-            cv2.polylines(mask, [corners - np.array(box[:2], np.int32)], closed, (255,), thick)
+            cv2.polylines(mask, [corners - np.array(box[:2], np.int32)], closed, (255,), thick, cv2.LINE_AA)
             self._lay(mask.astype(np.float32) / 255, box, fill, opacity)
 
     def arc(self, x: float, y: float, radius: float, start: float, end: float, width: float, fill: Fill) -> None:
@@ -135,9 +136,13 @@ class Canvas:
 
     def icon(self, name: str, x: float, y: float, size: float, fill: Fill, opacity: float = 1) -> None:
         """Draw an icon centred at (x, y)."""
-        pixels = round(size * self.unit)
-        left, top = round(x * self.unit - pixels / 2), round(y * self.unit - pixels / 2)
-        self._stamp(icons.mask(name, pixels).astype(np.float32) / 255, left, top, fill, opacity)
+        self.stamp(icons.mask(name, round(size * self.unit)), x, y, fill, opacity)
+
+    def stamp(self, coverage: NDArray[np.uint8], x: float, y: float, fill: Fill, opacity: float = 1) -> None:
+        """Draw a shape given as coverage in pixels of the enlarged picture, centred at (x, y)."""
+        left = round(x * self.unit - coverage.shape[1] / 2)
+        top = round(y * self.unit - coverage.shape[0] / 2)
+        self._stamp(coverage.astype(np.float32) / 255, left, top, fill, opacity)
 
     def text(self, string: str, x: float, y: float, size: float, fill: Fill, weight: int = 500) -> None:
         """Draw a line of text centred at (x, y); `size` is the em."""
@@ -152,9 +157,10 @@ class Canvas:
 
     def finish(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """Return the colours (height, width, 3) and the coverage (height, width), None if all is opaque."""
-        small = self.pixels
+        small = cv2.merge(tuple(self.planes))
         if self.zoom > 1:
-            small = np.asarray(cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_AREA))
+            small = cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        small = np.asarray(small, np.float32)
         alpha = small[:, :, 3]
         if float(alpha.min()) > 0.998:
             return _bytes(small[:, :, :3]), None
@@ -166,37 +172,38 @@ class Canvas:
     def _box(self, corners: NDArray[np.int32], margin: int) -> tuple[int, int, int, int] | None:
         left, top = (int(v) for v in corners.min(axis=0) - margin)
         right, bottom = (int(v) for v in corners.max(axis=0) + margin + 1)
-        box = max(0, left), max(0, top), min(self.pixels.shape[1], right), min(self.pixels.shape[0], bottom)
+        box = max(0, left), max(0, top), min(self.planes.shape[2], right), min(self.planes.shape[1], bottom)
         return box if box[0] < box[2] and box[1] < box[3] else None
 
-    def _stamp(self, mask: NDArray[np.float32], left: int, top: int, fill: Fill, opacity: float) -> None:
+    def _stamp(self, mask: NDArray[np.floating[Any]], left: int, top: int, fill: Fill, opacity: float) -> None:
         height, width = mask.shape
         box = (
             max(0, left),
             max(0, top),
-            min(self.pixels.shape[1], left + width),
-            min(self.pixels.shape[0], top + height),
+            min(self.planes.shape[2], left + width),
+            min(self.planes.shape[1], top + height),
         )
         if box[0] < box[2] and box[1] < box[3]:
             self._lay(mask[box[1] - top : box[3] - top, box[0] - left : box[2] - left], box, fill, opacity)
 
-    def _lay(self, mask: NDArray[np.float32], box: tuple[int, int, int, int], fill: Fill, opacity: float) -> None:
+    def _lay(self, mask: NDArray[np.floating[Any]], box: tuple[int, int, int, int], fill: Fill, opacity: float) -> None:
         left, top, right, bottom = box
-        cover = (mask * np.float32(opacity))[:, :, None]
+        cover = mask * np.float32(opacity)
+        keep = 1 - cover
         if isinstance(fill, tuple) and len(fill) == 2:
             first, last = (np.asarray(self.rgb(color), np.float32) for color in fill)
-            steps = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None]
-            color = (first + (last - first) * steps)[:, None, :]
+            steps = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None, None]
+            colors = np.moveaxis(first + (last - first) * steps, 2, 0)
         else:
-            color = np.asarray(self.rgb(fill), np.float32)
-        view = self.pixels[top:bottom, left:right]
-        view *= 1 - cover
-        view[:, :, :3] += color * cover
-        view[:, :, 3:] += cover
+            colors = np.asarray(self.rgb(fill), np.float32)
+        view = self.planes[:, top:bottom, left:right]
+        for plane, color in zip(view, (*colors, np.float32(1)), strict=True):
+            plane *= keep
+            plane += cover * color
 
 
-def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    result = np.clip(values + 0.5, 0, 255).astype(np.uint8)
+def _bytes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    result = np.asarray(cv2.convertScaleAbs(values), np.uint8)
     result.setflags(write=False)
     return result
 

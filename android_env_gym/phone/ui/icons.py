@@ -12,7 +12,7 @@ import numpy as np
 from fonticon_mdi7 import MDI7
 from numpy.typing import NDArray
 
-from android_env_gym.phone.ui.text import load_face
+from android_env_gym.phone.ui.text import ENGINE_LOCK, load_face
 from android_env_gym.phone.ui.theme import UnknownNameError
 
 # The em square of the icon font is 28 pixels at OpenCV's size 24, and its baseline lies at 7/8 of it (measured).
@@ -56,6 +56,9 @@ def mask(name: str, size: int) -> NDArray[np.uint8]:
     image = np.zeros((size, size), np.uint8)
     scale = max(4, round(size * _SIZE_PER_EM))
     offset = round((size - scale / _SIZE_PER_EM) / 2)
-    cv2.putText(image, glyph(name), (offset, round(size * _BASELINE)), (255, 255, 255), _font(), scale)
+    origin = (offset, round(size * _BASELINE))
+    character, font = glyph(name), _font()
+    with ENGINE_LOCK:
+        cv2.putText(image, character, origin, (255, 255, 255), font, scale)
     image.setflags(write=False)
     return image

@@ -1,4 +1,4 @@
-"""From placed boxes to pixels: a retained-free painter that blits cached patches; `phone` calls it per new screen.
+"""From placed boxes to pixels: copies and blends of cached bitmaps (`sprites`); `phone` calls it per new screen.
 
 Invariant: a frame depends on the laid out tree and the theme alone, never on what was painted before.
 Speed comes from `ground`, the one solid colour known to lie under a node: on it, a text run or a rounded box
@@ -8,13 +8,11 @@ children or a scrim) the same shapes are blended.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from android_env_gym.phone.ui import art, icons
+from android_env_gym.phone.ui import art, sprites
 from android_env_gym.phone.ui import text as texts
 from android_env_gym.phone.ui.layout import Box, Font, Laid, Placed
 from android_env_gym.phone.ui.theme import RGB, Theme, mix, text_style
@@ -22,90 +20,8 @@ from android_env_gym.phone.ui.theme import RGB, Theme, mix, text_style
 Image = NDArray[np.uint8]
 _DISABLED = 0.38
 NO_SCRIM = "none"
-
-
-def _fade(alpha: NDArray[np.uint8], color: RGB, under: Image | RGB) -> Image:
-    """Return `color` with coverage `alpha` (h, w) over `under` as (h, w, 3)."""
-    cover = alpha[:, :, None].astype(np.uint16)
-    ground = np.asarray(under, np.uint16)
-    mixed = cover * np.asarray(color, np.uint16) + (255 - cover) * ground + 127
-    return (mixed // 255).astype(np.uint8)
-
-
-@lru_cache(maxsize=256)
-def _box_alpha(width: int, height: int, radius: int) -> NDArray[np.uint8]:
-    """Return the antialiased coverage of a rounded rectangle, (height, width)."""
-    alpha = np.full((height, width), 255, np.uint8)
-    radius = min(radius, width // 2, height // 2)
-    if radius > 0:
-        line = radius - 0.5 - np.arange(radius)
-        corner = np.clip(radius + 0.5 - np.hypot(line[:, None], line[None, :]), 0, 1)
-        corner = (corner * 255 + 0.5).astype(np.uint8)
-        alpha[:radius, :radius] = corner
-        alpha[:radius, -radius:] = corner[:, ::-1]
-        alpha[-radius:, :radius] = corner[::-1]
-        alpha[-radius:, -radius:] = corner[::-1, ::-1]
-    return alpha
-
-
-@lru_cache(maxsize=64)
-def _shadow_alpha(width: int, height: int, radius: int, level: int, margin: int) -> NDArray[np.uint8]:
-    """Return the coverage of the soft shadow of a box, (height + 2 margin, width + 2 margin)."""
-    drop = max(1, margin // 4)
-    alpha = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
-    alpha[margin + drop : margin + drop + height, margin : margin + width] = _box_alpha(width, height, radius)
-    size = margin | 1
-    blurred = cv2.GaussianBlur(alpha, (size, size), 0)
-    strength = (0.22, 0.26, 0.30, 0.32, 0.34)[min(level, 5) - 1]
-    return (blurred * strength).astype(np.uint8)
-
-
-@lru_cache(maxsize=384)
-def _box_patch(size: tuple[int, int, int], fill: RGB, border: RGB | None, line: int, ground: RGB) -> Image:
-    """Return a filled and bordered rounded box on solid ground."""
-    width, height, radius = size
-    outer = _fade(_box_alpha(width, height, radius), fill if border is None else border, ground)
-    if border is not None and width > 2 * line and height > 2 * line:
-        inside = outer[line : height - line, line : width - line]
-        inside[:] = _fade(_box_alpha(width - 2 * line, height - 2 * line, max(0, radius - line)), fill, inside)
-    outer.setflags(write=False)
-    return outer
-
-
-@lru_cache(maxsize=1536)
-def _text_patch(text: str, weight: int, size: int, em: float, color: RGB, ground: RGB) -> tuple[Image, int]:
-    """Return a line of text on solid ground and the baseline's row in it."""
-    above = int(em + 1)
-    patch = np.empty((above + int(em * 0.28 + 1), texts.measure(text, weight, size) + 3, 3), np.uint8)
-    patch[:] = ground
-    texts.draw(patch, text, 1, above, color, weight, size)
-    patch.setflags(write=False)
-    return patch, above
-
-
-@lru_cache(maxsize=512)
-def _icon_patch(name: str, size: int, color: RGB, ground: RGB) -> Image:
-    patch = _fade(icons.mask(name, size), color, ground)
-    patch.setflags(write=False)
-    return patch
-
-
-@lru_cache(maxsize=256)
-def _art_patch(picture: art.Picture, radius: int, ground: RGB) -> Image:
-    rgb, alpha = art.render(picture)
-    if radius:
-        rounded = _box_alpha(picture.width, picture.height, radius)
-        alpha = rounded if alpha is None else cv2.multiply(alpha, rounded, scale=1 / 255)
-    if alpha is None:
-        return rgb
-    patch = _over(rgb, alpha, np.asarray(ground, np.uint8))
-    patch.setflags(write=False)
-    return patch
-
-
-def _over(rgb: Image, alpha: NDArray[np.uint8], under: Image) -> Image:
-    cover = alpha[:, :, None].astype(np.uint16)
-    return ((cover * rgb + (255 - cover) * under.astype(np.uint16) + 127) // 255).astype(np.uint8)
+# Boxes up to this many pixels are cached whole (one copy each); larger ones would make the cache too big.
+SMALL_BOX = 40_000
 
 
 class _Painter:
@@ -157,73 +73,77 @@ class _Painter:
         left, top, right, bottom = placed.visible
         if right <= left or bottom <= top:
             return ground
-        radius = min(self.px(node.radius), placed.width // 2, placed.height // 2)
+        size = (placed.width, placed.height, min(self.px(node.radius), placed.width // 2, placed.height // 2))
         if node.shadow:
-            self.shadow(placed, radius)
+            self.shadow(placed, size)
             ground = None
-        if not node.fill and ground is None:
-            if node.border:
-                self.outline(placed, radius)
-            return None
         fill = self.theme.color(node.fill) if node.fill else ground
-        assert fill is not None  # the branch above took the case of neither
-        if not radius and not node.border:
-            cv2.rectangle(self.image, (left, top), (right - 1, bottom - 1), fill, -1)
-            return fill
         border = self.color(node.border, node.enabled, ground) if node.border else None
-        if ground is not None:
-            patch = _box_patch((placed.width, placed.height, radius), fill, border, self.line(placed), ground)
-            self.blit(patch, placed.left, placed.top, placed.clip)
+        if fill is None:
+            if border is not None:
+                self.overlay(sprites.ring_sprite(size, self.line(placed), border), placed.left, placed.top, placed.clip)
+            return None
+        if not size[2] and border is None:
+            if fill != ground:
+                cv2.rectangle(self.image, (left, top), (right - 1, bottom - 1), fill, -1)
+        elif ground is not None:
+            self.ground_box(placed, size, fill, border, ground)
         else:
-            self.blend_box(placed, radius, fill, border)
+            self.float_box(placed, size, fill)
+            if border is not None:
+                self.overlay(sprites.ring_sprite(size, self.line(placed), border), placed.left, placed.top, placed.clip)
         return fill
 
     def line(self, placed: Placed) -> int:
         """Return the border's width: one dp, two in focus."""
         return self.px(2.0 if placed.node.focused else 1.0)
 
-    def shadow(self, placed: Placed, radius: int) -> None:
+    def shadow(self, placed: Placed, size: tuple[int, int, int]) -> None:
         margin = int(placed.node.shadow * 2 * self.density + 3)
-        alpha = _shadow_alpha(placed.width, placed.height, radius, placed.node.shadow, margin)
-        height, width = alpha.shape
-        thick = margin + max(radius, margin)
-        if height <= 2 * thick or width <= 2 * thick:
-            self.blend(alpha, (0, 0, 0), placed.left - margin, placed.top - margin, placed.clip)
-            return
+        sprite = sprites.shadow_sprite(size, placed.node.shadow, margin)
+        height, width = sprite.hole.shape[:2]
+        thick = margin + max(size[2], margin)
         x, y = placed.left - margin, placed.top - margin
-        for rows, columns in (
-            (slice(0, thick), slice(0, width)),
-            (slice(height - thick, height), slice(0, width)),
-            (slice(thick, height - thick), slice(0, thick)),
-            (slice(thick, height - thick), slice(width - thick, width)),
+        if height <= 2 * thick or width <= 2 * thick:
+            self.overlay(sprite, x, y, placed.clip)
+            return
+        # the middle is hidden by the box itself
+        for box in (
+            (0, 0, width, thick),
+            (0, height - thick, width, height),
+            (0, thick, thick, height - thick),
+            (width - thick, thick, width, height - thick),
         ):
-            self.blend(alpha[rows, columns], (0, 0, 0), x + columns.start, y + rows.start, placed.clip)
+            self.overlay(sprite, x, y, placed.clip, box)
 
-    def blend_box(self, placed: Placed, radius: int, fill: RGB, border: RGB | None) -> None:
-        """Draw a rounded box over unknown ground: blend its top and bottom bands, fill the middle."""
-        left, top, right, bottom = placed.visible
-        alpha = _box_alpha(placed.width, placed.height, radius)
-        outer = border or fill
-        self.blend(alpha[:radius], outer, placed.left, placed.top, placed.clip)
-        self.blend(
-            alpha[placed.height - radius :], outer, placed.left, placed.top + placed.height - radius, placed.clip
-        )
-        first, last = max(top, placed.top + radius), min(bottom, placed.top + placed.height - radius)
-        if first < last:
-            cv2.rectangle(self.image, (left, first), (right - 1, last - 1), outer, -1)
+    def ground_box(
+        self, placed: Placed, size: tuple[int, int, int], fill: RGB, border: RGB | None, ground: RGB
+    ) -> None:
+        """Draw a rounded box on solid ground: copy its top and bottom bands, fill the middle."""
+        width, height, radius = size
+        x, y, clip = placed.left, placed.top, placed.clip
+        line = self.line(placed) if border is not None else 0
+        band = radius + line
+        if width * height <= SMALL_BOX or height <= 2 * band:
+            self.blit(sprites.box_patch(size, fill, border, line, ground), x, y, clip)
+            return
+        patch = sprites.box_patch((width, 2 * band, radius), fill, border, line, ground)
+        self.blit(patch[:band], x, y, clip)
+        self.blit(patch[band:], x, y + height - band, clip)
+        middle = (x, y + band, x + width, y + height - band)
         if border is not None:
-            line = self.line(placed)
-            inner = _box_alpha(placed.width - 2 * line, placed.height - 2 * line, max(0, radius - line))
-            self.blend(inner, fill, placed.left + line, placed.top + line, placed.clip)
+            self.fill((x, middle[1], x + line, middle[3]), clip, border)
+            self.fill((x + width - line, middle[1], x + width, middle[3]), clip, border)
+        self.fill((x + line, middle[1], x + width - line, middle[3]), clip, fill)
 
-    def outline(self, placed: Placed, radius: int) -> None:
-        """Draw a border without fill over unknown ground."""
-        line = self.line(placed)
-        ring = _box_alpha(placed.width, placed.height, radius).copy()
-        inner = ring[line:-line, line:-line]
-        inner -= np.minimum(inner, _box_alpha(inner.shape[1], inner.shape[0], max(0, radius - line)))
-        color = self.color(placed.node.border, placed.node.enabled, None)
-        self.blend(ring, color, placed.left, placed.top, placed.clip)
+    def float_box(self, placed: Placed, size: tuple[int, int, int], fill: RGB) -> None:
+        """Draw a rounded box over unknown ground: blend its top and bottom bands, fill the middle."""
+        width, height, radius = size
+        sprite = sprites.box_sprite((width, 2 * radius, radius), fill)
+        x, y = placed.left, placed.top
+        self.overlay(sprite, x, y, placed.clip, (0, 0, width, radius))
+        self.overlay(sprite, x, y + height - 2 * radius, placed.clip, (0, radius, width, 2 * radius))
+        self.fill((x, y + radius, x + width, y + height - radius), placed.clip, fill)
 
     # --- leaves ---
 
@@ -254,7 +174,7 @@ class _Painter:
     def run(self, line: str, x: int, y: int, font: Font, color: RGB, ground: RGB | None, clip: Box) -> None:
         baseline = y + int(font.line / 2 + font.em * 0.342 + 0.5)
         if ground is not None:
-            patch, above = _text_patch(line, font.weight, font.size, font.em, color, ground)
+            patch, above = sprites.text_patch(line, font.weight, font.size, font.em, color, ground)
             self.blit(patch, x - 1, baseline - above, clip)
             return
         left, top, right, bottom = clip
@@ -282,9 +202,9 @@ class _Painter:
         x, y = self.centre(placed, size, size)
         color = self.color(node.color or "on_surface_variant", node.enabled, ground)
         if ground is not None:
-            self.blit(_icon_patch(node.icon, size, color, ground), x, y, placed.clip)
+            self.blit(sprites.icon_patch(node.icon, size, color, ground), x, y, placed.clip)
         else:
-            self.blend(icons.mask(node.icon, size), color, x, y, placed.clip)
+            self.overlay(sprites.icon_sprite(node.icon, size, color), x, y, placed.clip)
 
     def centre(self, placed: Placed, width: int, height: int) -> tuple[int, int]:
         left, top, right, bottom = (self.px(side) for side in placed.node.padding)
@@ -304,9 +224,9 @@ class _Painter:
         if alpha is None and not radius:
             self.blit(rgb, x, y, placed.clip)
         elif ground is not None:
-            self.blit(_art_patch(picture, radius, ground), x, y, placed.clip)
+            self.blit(sprites.art_patch(picture, radius, ground), x, y, placed.clip)
         else:
-            self.blend_art(rgb, alpha, radius, x, y, placed.clip)
+            self.overlay(sprites.art_sprite(picture, radius), x, y, placed.clip)
 
     # --- pixels ---
 
@@ -323,25 +243,15 @@ class _Painter:
         if left < right and top < bottom:
             self.image[top:bottom, left:right] = patch[top - y : bottom - y, left - x : right - x]
 
-    def blend(self, alpha: NDArray[np.uint8], color: RGB, x: int, y: int, clip: Box) -> None:
-        height, width = alpha.shape
-        left, top = max(x, clip[0]), max(y, clip[1])
-        right, bottom = min(x + width, clip[2]), min(y + height, clip[3])
+    def overlay(self, sprite: sprites.Sprite, x: int, y: int, clip: Box, part: Box | None = None) -> None:
+        """Blend a sprite whose corner is at (x, y), or only its `part` (in its own pixels)."""
+        height, width = sprite.hole.shape[:2]
+        box = part or (0, 0, width, height)
+        left, top = max(x + box[0], clip[0]), max(y + box[1], clip[1])
+        right, bottom = min(x + box[2], clip[2]), min(y + box[3], clip[3])
         if left < right and top < bottom:
             view = self.image[top:bottom, left:right]
-            view[:] = _fade(alpha[top - y : bottom - y, left - x : right - x], color, view)
-
-    def blend_art(self, rgb: Image, alpha: NDArray[np.uint8] | None, radius: int, x: int, y: int, clip: Box) -> None:
-        height, width = rgb.shape[:2]
-        if radius:
-            rounded = _box_alpha(width, height, radius)
-            alpha = rounded if alpha is None else cv2.multiply(alpha, rounded, scale=1 / 255)
-        left, top = max(x, clip[0]), max(y, clip[1])
-        right, bottom = min(x + width, clip[2]), min(y + height, clip[3])
-        if left < right and top < bottom and alpha is not None:
-            view = self.image[top:bottom, left:right]
-            part = (slice(top - y, bottom - y), slice(left - x, right - x))
-            view[:] = _over(rgb[part], alpha[part], view)
+            sprites.overlay(view, sprite, slice(top - y, bottom - y), slice(left - x, right - x))
 
 
 def paint(laid: Laid, theme: Theme, out: Image | None = None) -> Image:
@@ -363,8 +273,7 @@ def paint(laid: Laid, theme: Theme, out: Image | None = None) -> Image:
         out = np.empty((laid.height, laid.width, 3), np.uint8)
     elif out.shape != (laid.height, laid.width, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(laid.height, laid.width, 3)}, got {out.dtype} {out.shape}")
-    ground = theme.color("background")
-    if not laid.root.node.fill:
-        cv2.rectangle(out, (0, 0), (laid.width - 1, laid.height - 1), ground, -1)
+    ground = theme.color(laid.root.node.fill or "background")
+    cv2.rectangle(out, (0, 0), (laid.width - 1, laid.height - 1), ground, -1)
     _Painter(out, theme, laid.density).paint(laid.root, ground)
     return out

@@ -6,7 +6,21 @@ what is below, unless its fill is "none" (menus).
 
 from __future__ import annotations
 
+import msgspec
+
 from android_env_gym.phone.ui.node import Event, Node
+
+
+def _on_panel(node: Node, panel: str) -> Node:
+    """Return `node` with "background" (e.g. behind the label of a text field) replaced by the panel's colour."""
+    children = tuple(_on_panel(child, panel) for child in node.children)
+    if node.fill != "background" and all(a is b for a, b in zip(children, node.children, strict=True)):
+        return node
+    fill = panel if node.fill == "background" else node.fill
+    return msgspec.structs.replace(node, children=children, fill=fill)
+
+
+_PANEL = "surface_container_high"
 
 
 def dialog(
@@ -19,7 +33,9 @@ def dialog(
     width: float = 312,
 ) -> Node:
     """Return a dialog in the middle of the page; `actions` are usually `button(..., kind="text")`."""
-    middle = Node(text=body, style="body", color="on_surface_variant") if isinstance(body, str) else body
+    middle = (
+        Node(text=body, style="body", color="on_surface_variant") if isinstance(body, str) else _on_panel(body, _PANEL)
+    )
     parts: list[Node] = []
     if icon:
         parts.append(Node(icon=icon, color="secondary"))
@@ -37,7 +53,7 @@ def dialog(
         padding=(0, 24, 0, 20),
         width=width,
         radius=28,
-        fill="surface_container_high",
+        fill=_PANEL,
         place="center",
         class_name="FrameLayout",
     )
@@ -66,8 +82,9 @@ def bottom_sheet(*children: Node, dismiss: Event, title: str = "") -> Node:
     """Return a sheet at the bottom of the page with a grip, an optional title and `children`."""
     grip = Node(children=(Node(width=32, height=4, radius=2, fill="outline"),), padding=(0, 16, 0, 12), align="center")
     heading = (Node(text=title, style="title_large", padding=(24, 0, 24, 12), lines=1),) if title else ()
+    content = (_on_panel(child, "surface_container_low") for child in children)
     panel = Node(
-        children=(grip, *heading, *children, Node(height=16)), radius=28, fill="surface_container_low", shadow=1
+        children=(grip, *heading, *content, Node(height=16)), radius=28, fill="surface_container_low", shadow=1
     )
     return Node(children=(Node(grow=1), panel), modal=True, on_tap=dismiss)
 

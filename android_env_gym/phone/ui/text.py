@@ -7,6 +7,7 @@ Sizes are pixels of the em square; OpenCV's own size unit is smaller (see `_SIZE
 from __future__ import annotations
 
 import os
+import threading
 from functools import lru_cache
 
 import cv2
@@ -20,6 +21,8 @@ _FILES = {400: "Roboto-Regular.ttf", 500: "Roboto-Medium.ttf", 700: "Roboto-Bold
 # OpenCV's `size` draws Roboto 5.5% larger than an em of that many pixels (measured against FreeType's advances).
 _SIZE_PER_EM = 1 / 1.055
 ELLIPSIS = "…"
+# OpenCV draws text without the GIL through one shared engine: two threads at once draw wrong glyphs (seen).
+ENGINE_LOCK = threading.Lock()
 
 
 def load_face(path: str) -> cv2.FontFace:
@@ -63,7 +66,9 @@ def measure(text: str, weight: int, size: int) -> int:
     # The box leaves out spaces at the end; a full stop behind them makes them count.
     if text[-1] == " ":
         return measure(text + ".", weight, size) - measure(".", weight, size)
-    return cv2.getTextSize((0, 0), clean(text), (0, 0), face(weight), size)[2]
+    font = face(weight)
+    with ENGINE_LOCK:
+        return cv2.getTextSize((0, 0), clean(text), (0, 0), font, size)[2]
 
 
 def _cut(text: str, weight: int, size: int, width: int) -> int:
@@ -134,4 +139,6 @@ def wrap(text: str, weight: int, size: int, width: int, lines: int) -> tuple[str
 
 def draw(image: NDArray[np.uint8], text: str, x: int, baseline: int, color: RGB, weight: int, size: int) -> None:
     """Draw one clean line of text onto `image` (height, width, 3), clipped by the image."""
-    cv2.putText(image, text, (x, baseline), color, face(weight), size)
+    font = face(weight)
+    with ENGINE_LOCK:
+        cv2.putText(image, text, (x, baseline), color, font, size)

@@ -1,8 +1,8 @@
 """The accessibility tree of a laid out screen; `phone` serves it, the oracle pilot and real clients read it.
 
 Invariants: only nodes that can be seen, with the bounds and the text that were drawn. Boxes that only arrange
-others are left out. A control (Button, Switch, CheckBox, RadioButton) speaks its first text itself; a text field
-is one EditText; a `modal` node hides what lies below it.
+others are left out. A container of class Button, Switch, CheckBox, RadioButton, TextView or Toast speaks its first
+text itself; a text field is one EditText; a `modal` node hides what lies below it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from android_env_gym.devices.base import Bounds, UiNode
 from android_env_gym.phone.ui.layout import Laid, Placed
 from android_env_gym.phone.ui.node import Node
 
-_CONTROLS = frozenset({"Button", "Switch", "CheckBox", "RadioButton", "Toast"})
+_SPEAKING = frozenset({"Button", "Switch", "CheckBox", "RadioButton", "TextView", "Toast"})
 
 
 def _class(node: Node) -> str:
@@ -87,33 +87,40 @@ def _inside(inner: Bounds, outer: Bounds) -> bool:
     return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
-def _visit(placed: Placed, depth: int, spoken: Placed | None, inside_field: bool, found: list[UiNode]) -> None:
-    """Append the node and its descendants; `spoken` is the text leaf that a control above already says."""
+def _is_silent(node: Node) -> bool:
+    """Tell whether a node inside a control or a text field adds nothing to what that already says."""
+    return node.on_tap is None and not node.label and not (node.text and not node.children)
+
+
+def _visit(placed: Placed, depth: int, owner: Node | None, spoken: Placed | None, found: list[UiNode]) -> None:
+    """Append the node and its descendants.
+
+    `owner` is the text field or speaking control around the node, `spoken` the text leaf that it already says.
+    """
     node = placed.node
     left, top, right, bottom = placed.visible
     if right <= left or bottom <= top:
         return
     if node.modal:
         found[:] = [below for below in found if not _inside(below.bounds, (left, top, right, bottom))]
-    if _matters(node) and placed is not spoken and not (inside_field and node.on_tap is None):
-        said = ""
+    hidden = owner is not None and (_is_silent(node) or (bool(owner.field) and node.on_tap is None))
+    if _matters(node) and placed is not spoken and not hidden:
+        said = node.text
         if node.field:
-            said = "•" * len(node.text) if node.password else node.text or node.hint
-        elif node.children:
-            if node.class_name in _CONTROLS:
-                spoken = _first_text(placed)
-                said = spoken.node.text if spoken is not None else ""
-        else:
-            said = node.text
+            said = "•" * len(node.text) if node.password else node.text
+            owner = node
+        elif node.children and node.class_name.rpartition(".")[2] in _SPEAKING:
+            spoken = _first_text(placed)
+            said = spoken.node.text if spoken is not None else ""
+            owner = node
         found.append(_ui_node(placed, (left, top, right, bottom), said, depth))
         depth += 1
-    inside_field = inside_field or bool(node.field)
     for child in placed.children:
-        _visit(child, depth, spoken, inside_field, found)
+        _visit(child, depth, owner, spoken, found)
 
 
 def ui_tree(laid: Laid) -> tuple[UiNode, ...]:
     """Return the visible accessibility nodes in drawing order, parents before children."""
     found: list[UiNode] = []
-    _visit(laid.root, 0, None, False, found)
+    _visit(laid.root, 0, None, None, found)
     return tuple(found)

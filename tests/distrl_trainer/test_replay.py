@@ -1,0 +1,272 @@
+"""Replay: sampling against its definition, importance weights, eviction, write-back and exact resumption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from distrl_trainer import checkpoint
+from distrl_trainer.config import ReplayConfig
+from distrl_trainer.replay import Batch, Replay
+from distrl_trainer.replay_files import ReplayFileError
+from distrl_trainer.trajectory import Step, Trajectory
+
+CONFIG = ReplayConfig(capacity_steps=1000, refresh_share=0.0)
+
+
+def trajectory(name: str, steps: int = 3, logprob: float = -0.5, reward_valid: bool = True) -> Trajectory:
+    step = Step(token_ids=(1, 2), logprobs=(logprob, logprob), text="", action=b"", version=0, value=0.0)
+    return Trajectory(
+        id=name,
+        template="t",
+        task_id="t/0",
+        split="train",
+        instance=0,
+        instruction="do it",
+        steps=(step,) * steps,
+        frames=(b"frame of " + name.encode(),) * (steps + 1),
+        terminated=True,
+        truncated=False,
+        success=False,
+        reward_valid=reward_valid,
+        failure_kind="" if reward_valid else "device",
+    )
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def write_back(replay: Replay, batch: Batch, generator: np.random.Generator) -> int:
+    lengths = np.array([len(item.steps) for item in batch.trajectories])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    deltas, rhos, entropies = generator.normal(size=(3, *mask.shape))
+    return replay.update(batch.ids, deltas, np.exp(rhos), np.abs(entropies), mask)
+
+
+def filled(config: ReplayConfig = CONFIG, count: int = 20) -> Replay:
+    """A replay of trajectories of 1 to 7 steps with measured priorities of different sizes."""
+    replay, generator = Replay(config), rng(1)
+    for index in range(count):
+        replay.add(trajectory(f"e{index}", steps=1 + index % 7))
+    lengths = np.array([len(replay[id_].steps) for id_ in replay.ids.tolist()])
+    mask = np.arange(7) < lengths[:, None]
+    scale = generator.exponential(size=(len(replay), 1))
+    deltas = scale * generator.normal(size=mask.shape)
+    rhos = generator.exponential(3.0, size=mask.shape)
+    replay.update(replay.ids, deltas, rhos, generator.exponential(size=mask.shape), mask)
+    return replay
+
+
+def test_probabilities_are_the_definition():
+    """p from raw components and running means, with the means followed by hand."""
+    config = msgspec.structs.replace(
+        CONFIG, w_delta=1.0, w_rho=0.5, w_entropy=0.25, alpha=0.6, rho_max=2.0, epsilon=0.01
+    )
+    replay = Replay(config)
+    for name, logprob in (("a", -0.5), ("b", -1.5)):
+        replay.add(trajectory(name, steps=2, logprob=logprob))
+    deltas = np.array([[1.0, -3.0], [0.5, np.nan]])
+    rhos = np.array([[5.0, 1.0], [0.2, np.nan]])
+    entropies = np.array([[0.4, 0.8], [1.0, np.nan]])
+    assert replay.update(replay.ids, deltas, rhos, entropies, np.array([[True, True], [True, False]])) == 2
+    raw = np.array([[2.0, 1.5, 0.6], [0.5, 0.2, 1.0]])
+    rho_mean = 0.99**2 * 1.0 + (1 - 0.99**2) * 0.85
+    entropy_mean = 0.99**2 * (0.99 * 0.5 + 0.01 * 1.5) + (1 - 0.99**2) * 0.8
+    priorities = (raw / [1.25, rho_mean, entropy_mean] @ [1.0, 0.5, 0.25] + 0.01) ** 0.6
+    np.testing.assert_allclose(replay.probabilities(), priorities / priorities.sum())
+
+
+def test_sampling_frequencies_follow_the_definition():
+    replay = filled(msgspec.structs.replace(CONFIG, alpha=1.0))
+    expected = replay.probabilities()
+    assert expected.max() > 3 * expected.min()
+    batch = replay.sample(rng(), n_trajectories=20_000)
+    counts = np.bincount(batch.ids, minlength=len(replay))
+    assert chisquare(counts, 20_000 * expected).pvalue > 0.001
+    assert chisquare(counts).pvalue < 1e-12, "not uniform"
+
+
+def test_uniform_sampling_is_uniform_with_weights_one():
+    replay = filled(msgspec.structs.replace(CONFIG, prioritised=False, refresh_share=0.5))
+    batch = replay.sample(rng(), n_trajectories=20_000, beta=0.7)
+    assert chisquare(np.bincount(batch.ids)).pvalue > 0.001
+    assert (batch.weights == 1.0).all()
+    assert batch.background == 0
+
+
+def test_weights_are_the_definition():
+    replay = filled()
+    batch = replay.sample(rng(), n_trajectories=30, beta=0.4)
+    weights = (len(replay) * replay.probabilities()[batch.ids]) ** -0.4
+    np.testing.assert_allclose(batch.weights, weights / weights.max())
+
+
+@pytest.mark.parametrize("size", [{"n_trajectories": 12}, {"n_steps": 40}])
+@pytest.mark.parametrize("refresh_share", [0.0, 0.25])
+def test_weighted_means_are_unbiased_at_beta_one(size: dict[str, int], refresh_share: float):
+    """Summed over many batches, sum(w l) / sum(w T) is the plain mean over the buffer's steps, background included."""
+    replay = filled(msgspec.structs.replace(CONFIG, refresh_share=refresh_share))
+    generator = rng()
+    quantity = rng(5).normal(1.0, 2.0, size=len(replay)) + np.arange(len(replay)) / 5
+    lengths = np.array([len(replay[id_].steps) for id_ in replay.ids.tolist()])
+    top, bottom = [], []
+    for _ in range(4000):
+        batch = replay.sample(generator, beta=1.0, **size)
+        assert (batch.background > 0) == (refresh_share > 0)
+        # The division by the batch's largest weight is undone: it rescales a step, not its direction.
+        draws = len(batch.ids) - batch.background
+        expected = replay.probabilities()[batch.ids] + np.isin(batch.ids, batch.ids[: batch.background]) / draws
+        scale = 1 / (len(replay) * expected[0]) / batch.weights[0] / draws
+        top.append(scale * (batch.weights * quantity[batch.ids] * lengths[batch.ids]).sum())
+        bottom.append(scale * (batch.weights * lengths[batch.ids]).sum())
+    exact = (quantity * lengths).sum() / lengths.sum()
+    error = np.std(np.array(top) - exact * np.array(bottom)) / np.sqrt(len(top)) / np.mean(bottom)
+    assert np.mean(top) / np.mean(bottom) == pytest.approx(exact, abs=4 * error)
+
+
+def test_background_goes_to_those_refreshed_longest_ago():
+    replay = filled(msgspec.structs.replace(CONFIG, refresh_share=0.25), count=12)
+    refreshed: list[int] = []
+    for _ in range(12):
+        batch = replay.sample(rng(), n_trajectories=4)
+        assert batch.background == 1
+        refreshed.append(int(batch.ids[0]))
+        first = Batch(batch.trajectories[:1], batch.ids[:1], batch.weights[:1])
+        write_back(replay, first, rng())
+    assert refreshed == list(range(12))
+
+
+def test_a_background_longer_than_its_share_is_still_refreshed():
+    replay = Replay(msgspec.structs.replace(CONFIG, refresh_share=0.1))
+    for index in range(4):
+        replay.add(trajectory(f"e{index}", steps=15))
+    batch = replay.sample(rng(), n_steps=32)
+    assert batch.background == 1
+    assert batch.ids[0] == 0
+
+
+def test_sampled_steps_reach_their_number_by_the_last_trajectory():
+    replay = filled()
+    for seed in range(20):
+        batch = replay.sample(rng(seed), n_steps=50)
+        assert batch.steps >= 50 > batch.steps - len(batch.trajectories[-1].steps)
+
+
+def test_new_trajectories_get_the_largest_delta_and_their_own_entropy():
+    replay = Replay(CONFIG)
+    replay.add(trajectory("a", logprob=-0.25))
+    np.testing.assert_allclose(replay._components[0], [1.0, 1.0, 0.25])
+    one = np.ones((1, 3), dtype=bool)
+    replay.update(replay.ids, np.full((1, 3), 4.0), np.ones((1, 3)), np.ones((1, 3)), one)
+    replay.add(trajectory("b", logprob=-0.75))
+    np.testing.assert_allclose(replay._components[1], [4.0, 1.0, 0.75])
+
+
+def test_oldest_make_room_and_whole_trajectories_stay():
+    replay = Replay(msgspec.structs.replace(CONFIG, capacity_steps=10))
+    names = [f"e{index}" for index in range(30)]
+    for index, name in enumerate(names):
+        assert replay.add(trajectory(name, steps=1 + index % 5))
+        held = [replay[id_] for id_ in replay.ids.tolist()]
+        assert replay.steps == sum(len(item.steps) for item in held) <= 10
+        assert [item.id for item in held] == names[index + 1 - len(held) : index + 1]
+        assert all(len(item.frames) == len(item.steps) + 1 for item in held)
+    assert "e29" in replay
+    assert "e0" not in replay
+    with pytest.raises(KeyError, match="not held"):
+        replay[0]
+
+
+def test_a_late_write_back_does_not_touch_whoever_took_the_place():
+    replay = Replay(msgspec.structs.replace(CONFIG, capacity_steps=6))
+    replay.add(trajectory("a"))
+    replay.add(trajectory("b"))
+    batch = replay.sample(rng(), n_trajectories=30)
+    replay.add(trajectory("c"))
+    before = replay._components.copy()
+    assert set(batch.ids) == {0, 1}
+    assert write_back(replay, batch, rng()) == 1
+    changed = np.flatnonzero((replay._components != before).any(axis=1))
+    assert changed.tolist() == [1]
+
+
+def test_what_cannot_enter_is_refused():
+    replay = Replay(msgspec.structs.replace(CONFIG, capacity_steps=5))
+    with pytest.raises(ValueError, match=r"no valid reward \(device\)"):
+        replay.add(trajectory("a", reward_valid=False))
+    with pytest.raises(ValueError, match="6 steps; 1 to 5 fit"):
+        replay.add(trajectory("a", steps=6))
+    with pytest.raises(ValueError, match="0 steps; 1 to 5 fit"):
+        replay.add(trajectory("a", steps=0))
+    with pytest.raises(ValueError, match="the replay is empty"):
+        replay.sample(rng(), n_steps=1)
+    assert replay.add(trajectory("a"))
+    assert not replay.add(trajectory("a"))
+    assert len(replay) == 1
+    with pytest.raises(ValueError, match="give one of them"):
+        replay.sample(rng(), n_steps=1, n_trajectories=1)
+    nan = np.full((1, 1), np.nan)
+    with pytest.raises(ValueError, match=r"trajectories \[0\] are not finite"):
+        replay.update(np.array([0]), nan, nan, nan, np.ones((1, 1), dtype=bool))
+
+
+def run_on(replay: Replay, generator: np.random.Generator) -> list[list[float]]:
+    trace: list[list[float]] = []
+    for index in range(40):
+        replay.add(trajectory(f"later{index}", steps=1 + index % 6, logprob=-0.1 * (1 + index % 3)))
+        batch = replay.sample(generator, n_steps=30, beta=0.5)
+        write_back(replay, batch, generator)
+        trace += [batch.ids.tolist(), batch.weights.tolist(), replay.probabilities().tolist()]
+    return trace
+
+
+@pytest.mark.parametrize("through", ["files", "checkpoint"])
+def test_resumes_bit_for_bit(tmp_path: Path, through: str):
+    config = msgspec.structs.replace(CONFIG, capacity_steps=60, refresh_share=0.2)
+    original = filled(config)
+    run_on(original, rng(2))
+    for index in range(15):
+        original.add(trajectory(f"extra{index}", steps=1 + index % 5))
+    resumed = Replay(config)
+    if through == "files":
+        original.save(tmp_path)
+        resumed.load(tmp_path)
+    else:
+        folder = checkpoint.save(tmp_path, 1, {"replay": original.state()})
+        resumed.load_state(checkpoint.load(folder)["replay"])
+    assert [resumed[i] for i in resumed.ids.tolist()] == [original[i] for i in original.ids.tolist()]
+    assert resumed.stats() == original.stats()
+    assert run_on(resumed, rng(3)) == run_on(original, rng(3))
+
+
+def test_an_empty_replay_and_a_smaller_one_load(tmp_path: Path):
+    Replay(CONFIG).save(tmp_path / "empty")
+    replay = filled()
+    replay.load(tmp_path / "empty")
+    assert (len(replay), replay.steps) == (0, 0)
+    filled().save(tmp_path / "full")
+    small = Replay(msgspec.structs.replace(CONFIG, capacity_steps=11))
+    small.load(tmp_path / "full")
+    assert [small[id_].id for id_ in small.ids.tolist()] == ["e18", "e19"]
+    assert small.sample(rng(), n_steps=20).steps >= 20
+
+
+@pytest.mark.parametrize("name", ["trajectories.msgpack", "replay.npz"])
+def test_corrupt_files_are_refused_by_name_and_nothing_changes(tmp_path: Path, name: str):
+    filled().save(tmp_path)
+    path = tmp_path / name
+    data = path.read_bytes()
+    replay = filled(count=3)
+    for broken in (data[: len(data) // 2], data[:-200] + b"x" + data[-199:]):
+        path.write_bytes(broken)
+        with pytest.raises(ReplayFileError, match=name):
+            replay.load(tmp_path)
+    path.unlink()
+    with pytest.raises(ReplayFileError, match=name):
+        replay.load(tmp_path)
+    assert len(replay) == 3
