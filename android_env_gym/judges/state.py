@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from android_env_gym.judges.base import Evidence, Verdict
-from android_env_gym.phone.world.diff import diff
+from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.tasks.base import TaskTemplate
 from android_env_gym.tasks.suites import goal_of, template
 
@@ -32,7 +32,8 @@ class StateJudge:
         name = evidence.task.template
         task = self._templates.get(name) or template(name)
         if task.infeasible:
-            success = finish is not None and finish.status == "infeasible" and not diff(before, now)
+            changed = side_effects(before, now, task.allowed(goal_of(evidence.task)))
+            success = finish is not None and finish.status == "infeasible" and not changed
         elif finish is not None and finish.status == "infeasible":
             success = False
         else:

@@ -6,17 +6,17 @@ import msgspec
 
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.web import html, prose
-from android_env_gym.phone.web.site import Answer, Document, Post, Request, drawn, link, slug
+from android_env_gym.phone.web.site import Document, Request, Site, drawn, link, slug
 
 _FRONT = ("Alder", "Brim", "Clay", "Dun", "Elm", "Fern", "Glen", "Hazel", "Iron", "Juniper")
 _BACK = ("ford", "haven", "mere", "wick")
 TOWNS: tuple[str, ...] = tuple(front + back for front in _FRONT for back in _BACK)
 _RIVERS = ("Aune", "Bell", "Corra", "Dove", "Esk", "Flint", "Garn", "Hale")
-FACTS: tuple[str, ...] = ("founded", "population", "mayor", "river")
+FACTS: dict[str, str] = {"founding year": "founded", "population": "population", "mayor": "mayor", "river": "river"}
 
 
 class Town(msgspec.Struct, frozen=True):
-    """What the encyclopedia says of a town; the fields are those of `FACTS`."""
+    """What the encyclopedia says of a town; the fields are the values of `FACTS`."""
 
     name: str
     founded: str
@@ -37,13 +37,8 @@ def town(seed: int, name: str) -> Town:
     )
 
 
-class Almanac(msgspec.Struct, frozen=True):
+class Almanac(Site, frozen=True):
     """The encyclopedia."""
-
-    host: str = "almanac.org"
-    name: str = "Almanac"
-    color: str = "#263238"
-    icon: str = "book_open_variant"
 
     def document(self, request: Request) -> Document:
         """Return the home page, a search, an article, or "not found"."""
@@ -56,10 +51,6 @@ class Almanac(msgspec.Struct, frozen=True):
             found = next((name for name in TOWNS if name.casefold() == steps[1].casefold()), None)
             return self._town(town(request.seed, found), request) if found else self._topic(steps[1], request)
         return html.missing(self)
-
-    def post(self, request: Request, post: Post) -> Answer:
-        """The encyclopedia remembers nothing."""
-        return Answer(request.shop)
 
     def article_url(self, title: str) -> str:
         """Return the address of the article with this title."""
@@ -100,7 +91,7 @@ class Almanac(msgspec.Struct, frozen=True):
             f"{facts.name} is a town on the {facts.river}. It is known for its market square, its brick bridge "
             "and a long tradition of boat building."
         )
-        rows = tuple(_fact(name.capitalize(), getattr(facts, name)) for name in FACTS)
+        rows = tuple(_fact(name.capitalize(), getattr(facts, name)) for name in FACTS.values())
         box = Node(children=rows, fill="surface_container", radius=12, padding=(12, 8, 12, 8), gap=4)
         texts = tuple(html.paragraph(text) for text in prose.paragraphs(f"life in {facts.name}", 2))
         body = html.block(
@@ -133,4 +124,4 @@ def _fact(name: str, value: str) -> Node:
     )
 
 
-ALMANAC = Almanac()
+ALMANAC = Almanac("almanac.org", "Almanac", "book_open_variant", "#263238")

@@ -173,7 +173,10 @@ COLORS: dict[str, str] = {
     "Purple": "#7b4bb7",
     "Teal": "#12858d",
 }
-_TRAITS = ("lightweight", "sturdy", "easy to clean", "made to last", "compact", "quiet", "comfortable", "energy saving")
+DISCOUNTED = 0.3
+_CENTS = (0, 49, 95, 99)
+_TRAITS = ("lightweight", "sturdy", "compact", "comfortable", "well made")
+_FINISHES = ("easy to clean", "made to last", "quick to set up", "nice to look at")
 _USES = ("for every day", "for small homes", "for travel", "as a gift", "for beginners", "for the whole family")
 
 
@@ -214,31 +217,39 @@ def products(seed: int) -> tuple[Product, ...]:
     """Return what the shop offers on the phone with this web seed; `rank` is the order of relevance."""
     rng = drawn("catalog", seed)
     articles = _articles()
-    ranks = rng.permutation(len(articles))
-    found = []
-    for (category, brand, noun), rank in zip(articles, ranks, strict=True):
-        goods = category.goods[noun]
-        cents = int(rng.integers(goods.low, goods.high + 1)) * 100 + int(rng.choice((0, 49, 95, 99)))
-        discounted = rng.random() < 0.3
-        options = tuple(str(name) for name in rng.permutation(list(COLORS))[: int(rng.integers(2, 5))])
-        trait, other = (str(item) for item in rng.choice(_TRAITS, 2, replace=False))
-        found.append(
-            Product(
-                id=f"{brand}-{noun}".casefold(),
-                brand=brand,
-                noun=noun,
-                category=category.name,
-                cents=cents,
-                was_cents=round(cents * 1.25) if discounted else 0,
-                rating=int(rng.integers(28, 51)),
-                reviews=int(rng.integers(3, 4000)),
-                options=options,
-                icon=goods.icon,
-                blurb=f"{trait.capitalize()} and {other}, {rng.choice(_USES)}. From {brand}.",
-                rank=int(rank),
-            )
-        )
-    return tuple(found)
+    # One draw for all: 96 times a dozen scalar draws would make a reset of the phone ten times slower.
+    ranks = rng.permutation(len(articles)).tolist()
+    shares = rng.random((len(articles), 9)).tolist()
+    colors = rng.random((len(articles), len(COLORS))).argsort(axis=1).tolist()
+    rows = zip(articles, ranks, shares, colors, strict=True)
+    return tuple(_product(*article, rank, share, order) for article, rank, share, order in rows)
+
+
+def _product(category: Category, brand: str, noun: str, rank: int, share: list[float], order: list[int]) -> Product:
+    """Return a product whose nine numbers in [0, 1) are `share` and whose colours come in the order `order`."""
+    goods = category.goods[noun]
+    cents = 100 * _between(goods.low, goods.high, share[0]) + _CENTS[int(share[1] * len(_CENTS))]
+    names = tuple(COLORS)
+    trait = _TRAITS[int(share[6] * len(_TRAITS))].capitalize()
+    use = _USES[int(share[8] * len(_USES))]
+    return Product(
+        id=f"{brand}-{noun}".casefold(),
+        brand=brand,
+        noun=noun,
+        category=category.name,
+        cents=cents,
+        was_cents=round(cents * 1.25) if share[2] < DISCOUNTED else 0,
+        rating=_between(28, 50, share[3]),
+        reviews=_between(3, 3999, share[4]),
+        options=tuple(names[index] for index in order[: _between(2, 4, share[5])]),
+        icon=goods.icon,
+        blurb=f"{trait} and {_FINISHES[int(share[7] * len(_FINISHES))]}, {use}. From {brand}.",
+        rank=rank,
+    )
+
+
+def _between(low: int, high: int, share: float) -> int:
+    return low + int(share * (high - low + 1))
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from android_env_gym.phone.state import SetField
+from android_env_gym.phone.state import Focus, SetField
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Node
 from android_env_gym.phone.web import catalog, html, till
@@ -38,65 +38,57 @@ def _cart(request: Request, header: Node) -> Document:
         return Document(title, (header, empty, home))
     goods = till.subtotal(shop, request.seed)
     total = Node(
-        children=(
-            Node(text=f"Subtotal ({shop.count()} items)", style="body", grow=1),
-            Node(text=dollars(goods), style="title_large"),
-        ),
-        axis="row",
-        align="center",
+        children=(html.note(f"Subtotal ({shop.count()} items)"), Node(text=dollars(goods), style="title_large")),
+        grow=1,
     )
     lines = tuple(_line(request, line) for line in shop.cart)
-    proceed = html.button("Proceed to checkout", Go(link(HOST, "checkout")), fill=_GREEN, ink="#ffffff")
-    bottom = Node(
-        children=(html.rule(), Node(children=(total, proceed), gap=8, padding=(16, 8, 16, 8))), fill="surface"
-    )
-    return Document(title, (header, html.block(html.heading("Cart")), *lines), bottom=bottom)
+    proceed = w.column(html.button("Checkout", Go(link(HOST, "checkout")), fill=_GREEN, ink="#ffffff"), width=140)
+    foot = Node(children=(total, proceed), axis="row", align="center", padding=(16, 8, 16, 8))
+    bottom = Node(children=(html.rule(), foot), fill="surface")
+    return Document(title, (header, html.block(html.heading("Cart", "title"), top=10), *lines), bottom=bottom)
 
 
 def _line(request: Request, line: CartLine) -> Node:
     product = catalog.by_id(request.seed)[line.product]
     key = (line.product, line.option)
-    picture = Node(art=Art("product", (product.icon, COLORS[line.option])), width=80, height=80, radius=8)
-    words = Node(
-        children=(
-            Node(text=product.name, style="title", lines=1, on_tap=Go(link(HOST, f"product/{slug(product.id)}"))),
-            html.note(f"Color: {line.option}", 1),
-            Node(text=dollars(product.cents), style="body_strong", lines=1),
-        ),
-        grow=1,
-        gap=2,
-    )
-    delete = w.icon_button("delete_outline", Post("remove", key), f"Remove {product.name}")
+    page = Go(link(HOST, f"product/{slug(product.id)}"))
+    picture = Node(art=Art("product", (product.icon, COLORS[line.option])), width=76, height=76, radius=8, on_tap=page)
     less = Post("quantity", (*key, str(line.quantity - 1)))
     more = Post("quantity", (*key, str(line.quantity + 1)))
-    stepper = Node(
+    number = Node(text=str(line.quantity), style="body_strong", width=28, text_align="center")
+    buttons = Node(
         children=(
-            w.icon_button("minus", less, f"Fewer {product.name}"),
-            Node(
-                text=str(line.quantity),
-                style="body_strong",
-                width=28,
-                text_align="center",
-                label=f"Quantity {line.quantity}",
-            ),
-            w.icon_button("plus", more, f"More {product.name}"),
+            w.icon_button("minus_circle_outline", less, f"Fewer {product.name}"),
+            number,
+            w.icon_button("plus_circle_outline", more, f"More {product.name}"),
+            Node(grow=1),
+            w.icon_button("delete_outline", Post("remove", key), f"Remove {product.name}"),
         ),
         axis="row",
         align="center",
-        radius=24,
-        border="outline_variant",
     )
-    above = Node(children=(picture, words, delete), axis="row", gap=12, align="center")
-    below = Node(children=(Node(width=80), stepper, Node(grow=1)), axis="row", gap=12, align="center")
-    return Node(children=(Node(children=(above, below), gap=4, padding=(16, 8, 8, 10)), html.rule()))
+    words = Node(
+        children=(
+            Node(text=product.name, style="title", lines=1, on_tap=page),
+            html.note(f"{line.option} · {dollars(product.cents)}", 1),
+            buttons,
+        ),
+        grow=1,
+    )
+    inner = Node(children=(picture, words), axis="row", gap=14, align="center", padding=(16, 8, 4, 4))
+    return Node(children=(inner, html.rule()))
 
 
 def _checkout(request: Request, header: Node) -> Document:
     known, page = request.shop.address, request.page
     goods = till.subtotal(request.shop, request.seed)
     chosen = page.field("delivery", till.STANDARD)
+    names = tuple(till.ADDRESS_FIELDS)
     fields = tuple(
-        _input(name, label, page.field(name, getattr(known, name))) for name, label in till.ADDRESS_FIELDS.items()
+        w.text_field(
+            name, page.field(name, getattr(known, name)), label=till.ADDRESS_FIELDS[name], on_submit=Focus(after)
+        )
+        for name, after in zip(names, (*names[1:], ""), strict=True)
     )
     ways = tuple(
         w.radio_item(f"{way} delivery", way == chosen, SetField("delivery", way), _delivery(way, goods))
@@ -127,23 +119,6 @@ def _amount(name: str, cents: int) -> Node:
     style = "body_strong" if name == "Order total" else "body"
     value = Node(text="Free" if name == "Delivery" and cents == 0 else dollars(cents), style=style)
     return Node(children=(Node(text=name, style=style, grow=1), value), axis="row")
-
-
-def _input(name: str, label: str, value: str) -> Node:
-    field = Node(
-        field=name,
-        text=value,
-        hint=label,
-        lines=1,
-        height=52,
-        padding=(14, 0, 14, 0),
-        radius=8,
-        border="outline",
-        id=name,
-        label=label,
-        class_name="EditText",
-    )
-    return Node(children=(Node(text=label, style="label"), field), gap=4)
 
 
 def _orders(request: Request, header: Node) -> Document:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Event, Node
 from android_env_gym.phone.web.site import Document, Go, Request, Send, Site, link
 
 INK = "on_surface"
-GRAY = "on_surface_variant"
+_GAP = Node(width=12, height=1)
 
 
 def block(*children: Node, gap: float = 8, top: float = 12, bottom: float = 4) -> Node:
@@ -77,30 +78,8 @@ def button(label: str, event: Event, *, icon: str = "", fill: str = "primary", i
 def search_form(request: Request, url: str, hint: str, initial: str = "") -> Node:
     """Return a rounded box to type a search in and the button that sends it to `url`."""
     send = Send(url, "q")
-    field = Node(
-        field="q",
-        text=request.page.field("q", initial),
-        hint=hint,
-        on_submit=send,
-        lines=1,
-        grow=1,
-        height=48,
-        padding=(16, 0, 8, 0),
-        class_name="EditText",
-        id="q",
-    )
-    go = Node(
-        icon="magnify", color="primary", width=48, height=48, on_tap=send, label="Search", class_name="ImageButton"
-    )
-    return Node(
-        children=(field, go),
-        axis="row",
-        align="center",
-        radius=24,
-        fill="surface_container_high",
-        height=48,
-        id="search",
-    )
+    go = w.icon_button("magnify", send, "Search", color="primary")
+    return w.search_bar("q", request.page.field("q", initial), hint, on_submit=send, leading=_GAP, trailing=go)
 
 
 def site_mark(site: Site, size: float = 28) -> Node:

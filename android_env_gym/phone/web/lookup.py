@@ -8,7 +8,7 @@ from android_env_gym.phone.ui.node import Art, Node
 from android_env_gym.phone.web import catalog, html, prose
 from android_env_gym.phone.web.almanac import ALMANAC, TOWNS
 from android_env_gym.phone.web.shop import SHOPLY
-from android_env_gym.phone.web.site import Answer, Document, Go, Post, Request, Site, drawn, link, parse
+from android_env_gym.phone.web.site import Document, Go, Request, Site, drawn, link, parse
 from android_env_gym.phone.web.small_sites import SMALL_SITES
 
 RESULTS = 9
@@ -24,13 +24,8 @@ class Result(msgspec.Struct, frozen=True):
     snippet: str
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class Lookup(Site, frozen=True):
     """The search engine."""
-
-    host: str = "lookup.com"
-    name: str = "Lookup"
-    color: str = "#1a73e8"
-    icon: str = "magnify"
 
     def document(self, request: Request) -> Document:
         """Return the home page with the search box, or the results of `q`."""
@@ -40,10 +35,6 @@ class Lookup(msgspec.Struct, frozen=True):
         if steps in ((), ("search",)):
             return self._home(request)
         return html.missing(self)
-
-    def post(self, request: Request, post: Post) -> Answer:
-        """The search engine remembers nothing."""
-        return Answer(request.shop)
 
     def _form(self, request: Request) -> Node:
         return html.search_form(request, search_url(), "Search the web", request.url.get("q"))
@@ -85,7 +76,7 @@ def search_url(query: str = "") -> str:
 def wordmark(size: float) -> Node:
     """Return the search engine's name in its colours; `size` is its height in dp."""
     style = "display" if size > 32 else "title_large"
-    colors = ("#4285f4", "#ea4335", "#f9ab00", "#4285f4", "#34a853", "#ea4335")
+    colors = ("#1a73e8", "#12a594", "#f29900", "#1a73e8", "#8e4ec6", "#12a594")
     letters = tuple(Node(text=a, style=style, color=c) for a, c in zip("Lookup", colors, strict=True))
     return Node(
         children=letters,
@@ -182,4 +173,4 @@ def _trend(text: str) -> Node:
     )
 
 
-LOOKUP = Lookup()
+LOOKUP = Lookup("lookup.com", "Lookup", "magnify", "#1a73e8")

@@ -28,6 +28,9 @@ _SNIPPETS = (
     "{T} explained in plain words, with pictures, tips from readers and answers to common questions.",
     "Questions and answers about {t}. 48 people found this helpful.",
     "A short guide to {t} for beginners, last updated this week.",
+    "We asked twenty readers about {t}. Their answers surprised us.",
+    "{T}: what changed this year and what stays the same. With a list of useful addresses.",
+    "Is {t} worth your time and money? An honest look at both sides.",
 )
 _HEADLINES = (
     "{T}: the complete guide",
@@ -36,6 +39,12 @@ _HEADLINES = (
     "Ten ideas for {t}",
     "{T} for beginners",
     "How we fell in love with {t}",
+    "{T}: questions and answers",
+    "Why {t} is worth a second look",
+    "A short history of {t}",
+    "{T}, step by step",
+    "The best of {t} this month",
+    "{T} on a small budget",
 )
 
 

@@ -12,7 +12,7 @@ from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Node
 from android_env_gym.phone.web import catalog, checkout, html, till
 from android_env_gym.phone.web.catalog import COLORS, Product, dollars
-from android_env_gym.phone.web.site import Answer, Document, Go, Post, Request, Url, drawn, link, slug
+from android_env_gym.phone.web.site import Answer, Document, Go, Post, Request, Site, Url, drawn, link, slug
 
 HOST = "shoply.com"
 SORTS: dict[str, str] = {
@@ -28,13 +28,8 @@ MAX_SHOWN = 16
 DEALS = 12
 
 
-class Shoply(msgspec.Struct, frozen=True):
+class Shoply(Site, frozen=True):
     """The shop."""
-
-    host: str = HOST
-    name: str = "Shoply"
-    color: str = "#00695c"
-    icon: str = "shopping"
 
     def document(self, request: Request) -> Document:
         """Return the page of the shop at this address, or "not found"."""
@@ -49,7 +44,8 @@ class Shoply(msgspec.Struct, frozen=True):
                 found = catalog.by_id(request.seed).get(product)
                 return html.missing(self) if found is None else self._product(request, found)
             case steps:
-                found = checkout.document(request, self.header(request), steps)
+                header = self.header(request, search=steps != ("checkout",))
+                found = checkout.document(request, header, steps)
                 return html.missing(self) if found is None else found
 
     def post(self, request: Request, post: Post) -> Answer:
@@ -60,8 +56,8 @@ class Shoply(msgspec.Struct, frozen=True):
         """Return the address of a product's page."""
         return link(HOST, f"product/{slug(product)}")
 
-    def header(self, request: Request) -> Node:
-        """Return the bar at the top of every page: name, orders, cart, and the search form."""
+    def header(self, request: Request, *, search: bool = True) -> Node:
+        """Return the bar at the top of every page: name, orders, cart, and the search form if wanted."""
         cart = Node(icon="cart_outline", color="#ffffff", place="center")
         parts: tuple[Node, ...] = (cart,)
         if count := request.shop.count():
@@ -85,9 +81,12 @@ class Shoply(msgspec.Struct, frozen=True):
             label="Orders",
             class_name="ImageButton",
         )
+        bar = html.header(self, orders, basket)
+        if not search:
+            return bar
         form = html.search_form(request, search_url(), "Search Shoply", request.url.get("q"))
         box = Node(children=(msgspec.structs.replace(form, fill="surface"),), padding=(12, 0, 12, 10), fill=self.color)
-        return Node(children=(html.header(self, orders, basket), box))
+        return Node(children=(bar, box))
 
     def _home(self, request: Request) -> Document:
         offered = [catalog.by_id(request.seed)[item] for item in request.shop.deals or deals(request.seed)]
@@ -99,11 +98,11 @@ class Shoply(msgspec.Struct, frozen=True):
         body = (
             self.header(request),
             Node(children=tuple(_category(item) for item in order[:5]), axis="row", padding=(8, 10, 8, 2)),
-            html.block(html.heading("Deals of the day", "title"), *rows, top=6),
+            html.block(html.heading("Deals of the day", "title"), *rows, gap=6, top=6),
             html.block(html.heading("All categories", "title"), *_category_grid(), gap=12, top=20),
             html.footer(self),
         )
-        return Document("Shoply: everything for less", body)
+        return Document("Shoply", body)
 
     def _deal(self, product: Product) -> Node:
         words = Node(
@@ -120,7 +119,7 @@ class Shoply(msgspec.Struct, frozen=True):
             axis="row",
             gap=8,
             align="center",
-            height=76,
+            height=70,
             grow=1,
             padding=(6, 2, 4, 2),
             radius=10,
@@ -336,4 +335,4 @@ def _sheet(title: str, rows: tuple[Node, ...]) -> Node:
     return w.bottom_sheet(head, *rows, dismiss=ShowDialog(""))
 
 
-SHOPLY = Shoply()
+SHOPLY = Shoply(HOST, "Shoply", "shopping", "#00695c")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import msgspec
@@ -93,21 +92,21 @@ class Answer(msgspec.Struct, frozen=True):
     dialog: str | None = None
 
 
-class Site(Protocol):
-    """One web site; stateless."""
+class Site(msgspec.Struct, frozen=True):
+    """Base of the web sites; stateless. `color` is that of its bar, `icon` its mark."""
 
     host: str
     name: str
-    color: str
     icon: str
+    color: str
 
     def document(self, request: Request) -> Document:
         """Return the page at `request.url` (a "not found" page for addresses it does not have)."""
-        ...
+        raise NotImplementedError
 
     def post(self, request: Request, post: Post) -> Answer:
-        """Return what happens when a page of this site sends `post`."""
-        ...
+        """Return what happens when a page of this site sends `post`; most sites remember nothing."""
+        return Answer(request.shop)
 
 
 def link(host: str, path: str = "", query: Mapping[str, str] | None = None) -> str:

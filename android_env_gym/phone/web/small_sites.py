@@ -5,20 +5,14 @@ A `SmallSite` is data; its layout ("cards", "list", "rows") and topics make it l
 
 from __future__ import annotations
 
-import msgspec
-
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.web import html, prose
-from android_env_gym.phone.web.site import Answer, Document, Go, Post, Request, drawn, link, slug
+from android_env_gym.phone.web.site import Document, Go, Request, Site, drawn, link, slug
 
 
-class SmallSite(msgspec.Struct, frozen=True):
+class SmallSite(Site, frozen=True):
     """A site about `topics`; `tagline` stands on its home page."""
 
-    name: str
-    host: str
-    icon: str
-    color: str
     layout: str
     tagline: str
     topics: tuple[str, ...]
@@ -31,10 +25,6 @@ class SmallSite(msgspec.Struct, frozen=True):
         if len(steps) == 2 and steps[0] == "read":
             return self._article(steps[1], request)
         return html.missing(self)
-
-    def post(self, request: Request, post: Post) -> Answer:
-        """Small sites remember nothing."""
-        return Answer(request.shop)
 
     def article_url(self, topic: str) -> str:
         """Return the address of this site's article on any topic."""
@@ -56,7 +46,7 @@ class SmallSite(msgspec.Struct, frozen=True):
             words = Node(
                 children=(title, html.note(prose.snippet(topic, self.host), 2)), gap=4, padding=(12, 8, 12, 12)
             )
-            card = (html.photo(index * 7 + seed % 97, 120, 0), words)
+            card = (html.photo(index * 7 + seed % 97 + len(topic), 120, 0), words)
             return Node(children=card, fill="surface_container_low", radius=12, on_tap=event)
         if self.layout == "rows":
             words = Node(children=(title, html.note(prose.author(topic), 1)), gap=4, grow=1)
@@ -85,7 +75,7 @@ class SmallSite(msgspec.Struct, frozen=True):
 
 
 def _site(name: str, end: str, icon: str, color: str, layout: str, tagline: str, topics: str) -> SmallSite:
-    return SmallSite(name, f"{name.casefold()}.{end}", icon, color, layout, tagline, tuple(topics.split(", ")))
+    return SmallSite(f"{name.casefold()}.{end}", name, icon, color, layout, tagline, tuple(topics.split(", ")))
 
 
 SMALL_SITES: tuple[SmallSite, ...] = (
