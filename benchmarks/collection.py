@@ -15,6 +15,7 @@ the end of a window is not counted, which is to the disadvantage of `any_ready`.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from android_env_gym.actions import Action, Finish, PressKey, Tap, to_sample
 from android_env_gym.vector import AsyncEnvPool, EnvSpec, Reset, Result
 from android_env_gym.wrappers import COLUMNS, ROWS, SB3_KINDS, SB3Compatible
-from benchmarks.measure import ratios, report, summary
+from benchmarks.measure import ratio, report, summary
 from benchmarks.slow_phone import device_name
 
 MAX_STEPS = 10
@@ -154,10 +155,10 @@ class SB3Rival:
     """SB3's `SubprocVecEnv` on `SB3Compatible`; it resets within the step that ends an episode."""
 
     def __init__(self, specs: Sequence[EnvSpec], rng: np.random.Generator) -> None:
-        # Here, because every process started by "spawn" imports this module and needs no torch.
+        # Here, because every worker process imports this module and needs no torch.
         from stable_baselines3.common.vec_env import SubprocVecEnv
 
-        self._envs = SubprocVecEnv([partial(sb3_env, spec) for spec in specs], start_method="spawn")
+        self._envs = SubprocVecEnv([partial(sb3_env, spec) for spec in specs], start_method="forkserver")
         self._rng = rng
 
     def start(self) -> None:
@@ -219,11 +220,11 @@ def measure(
 ) -> dict[str, list[Tally]]:
     """Return the windows of every rival, by repetition: all of them alive, one at work, the order drawn anew."""
     rivals: dict[str, Rival] = {}
+    tallies: dict[str, list[Tally]] = {name: [] for name in make}
     try:
         for name, maker in make.items():
             rivals[name] = maker()
-            window(rivals[name], min(seconds, 0.5))  # warms caches and starts processes
-        tallies: dict[str, list[Tally]] = {name: [] for name in rivals}
+            window(rivals[name], min(seconds, 0.5))  # warms caches
         for _ in range(repetitions):
             for name in rng.permutation(list(rivals)):
                 tallies[name].append(window(rivals[name], seconds))
@@ -268,7 +269,7 @@ def _vector_rivals(specs: Sequence[EnvSpec]) -> dict[str, Callable[[], Rival]]:
     makers = [spec.make for spec in specs]
     return {
         "gymnasium_sync": lambda: GymRival(gym.vector.SyncVectorEnv(makers), _rng()),
-        "gymnasium_async": lambda: GymRival(gym.vector.AsyncVectorEnv(makers, context="spawn"), _rng()),
+        "gymnasium_async": lambda: GymRival(gym.vector.AsyncVectorEnv(makers, context="forkserver"), _rng()),
         "sb3_subproc": lambda: SB3Rival(specs, _rng()),
     }
 
@@ -292,8 +293,8 @@ def results_of(tallies: Mapping[str, Sequence[Tally]], envs: int) -> dict[str, A
     first, *others = tallies
     ratio_of = {
         other: {
-            "steps_per_second": ratios(rates[first], rates[other]),
-            "trajectories_per_minute": ratios(episodes[first], episodes[other]),
+            "steps_per_second": ratio(rates[first], rates[other]),
+            "trajectories_per_minute": ratio(episodes[first], episodes[other]),
         }
         for other in others
     }
@@ -306,19 +307,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="few, short windows on four phones")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     parser.add_argument("--envs", type=int, metavar="N", help="phones (default: 8, quick: 4)")
-    parser.add_argument("--median-ms", type=float, default=50.0, help="median time of a slow phone's action")
+    parser.add_argument("--median-ms", type=float, help="median time of a slow phone's action (default: 50, quick: 10)")
     parser.add_argument("--sigma", type=float, default=0.8, help="of the lognormal: 0.8 puts 1%% above 6.4 medians")
     arguments = parser.parse_args(argv)
     cv2.setNumThreads(1)
+    # The rivals' processes are forked from one that has imported what they need (torch among it), not once for each.
+    multiprocessing.set_forkserver_preload(["stable_baselines3.common.vec_env", "benchmarks.slow_phone"])
     envs = arguments.envs or (4 if arguments.quick else 8)
-    repetitions, sim_seconds, slow_seconds = (5, 0.5, 1.0) if arguments.quick else (12, 2.0, 5.0)
+    median_ms = arguments.median_ms or (10.0 if arguments.quick else 50.0)
+    repetitions, sim_seconds, slow_seconds = (3, 0.4, 1.0) if arguments.quick else (12, 2.0, 5.0)
     rng = np.random.default_rng(0)
     sim = measure(sim_rivals(envs), repetitions, sim_seconds, rng)
-    slow = measure(slow_rivals(envs, arguments.median_ms, arguments.sigma), repetitions, slow_seconds, rng)
+    slow = measure(slow_rivals(envs, median_ms, arguments.sigma), repetitions, slow_seconds, rng)
     results = {
         "sim": results_of(sim, envs),
         "slow": {
-            "median_ms": arguments.median_ms,
+            "median_ms": median_ms,
             "sigma": arguments.sigma,
             **results_of(slow, envs),
         },
@@ -335,7 +339,7 @@ def _print_tables(results: Mapping[str, Any]) -> None:
         print(f"{setting}: {found['envs']} phones; medians with 95% intervals")
         for name, measures in found["rivals"].items():
             texts = (
-                f"{measure.replace('_', ' ')} {value['median']:.3g} [{value['low']:.3g}, {value['high']:.3g}]"
+                f"{measure.replace('_', ' ')} {value['median']:,.4g} [{value['low']:,.4g}, {value['high']:,.4g}]"
                 for measure, value in measures.items()
             )
             print(f"  {name:<16} {'   '.join(texts)}")

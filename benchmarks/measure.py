@@ -20,15 +20,23 @@ def summary(values: Sequence[float], seed: int = 0) -> dict[str, float | int]:
     return {"median": float(np.median(data)), "low": float(low), "high": float(high), "n": len(data)}
 
 
-def ratios(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float | int]:
-    """Return the `summary` of `ours[k] / theirs[k]`: repetition k measured both, one right after the other.
+def ratio(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float | int]:
+    """Return mean(`ours`) / mean(`theirs`) with a 95% percentile-bootstrap interval over repetitions.
+
+    Repetition k measured both, one shortly after the other, so both are redrawn together. Draws in which `theirs` is
+    0 throughout have no ratio and are left out.
 
     Raises:
-        ValueError: A rival finished nothing in a repetition: there is no ratio; measure for longer.
+        ValueError: `theirs` is 0 in every repetition: measure for longer.
     """
-    if min(theirs, default=0.0) <= 0:
-        raise ValueError(f"a rival measured {min(theirs, default=0.0)} in some repetition; measure for longer")
-    return summary([one / other for one, other in zip(ours, theirs, strict=True)], seed)
+    pairs = np.array([ours, theirs], dtype=np.float64)
+    if not pairs[1].any():
+        raise ValueError("the rival measured 0 in every repetition, so there is no ratio; measure for longer")
+    picks = np.random.default_rng(seed).integers(pairs.shape[1], size=(2000, pairs.shape[1]))
+    drawn = pairs[:, picks].mean(axis=2)
+    low, high = np.percentile(drawn[0][drawn[1] > 0] / drawn[1][drawn[1] > 0], (2.5, 97.5))
+    value = pairs[0].mean() / pairs[1].mean()
+    return {"ratio": float(value), "low": float(low), "high": float(high), "n": pairs.shape[1]}
 
 
 def report(benchmark: str, n: int, results: Mapping[str, object]) -> str:

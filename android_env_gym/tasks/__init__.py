@@ -1,1 +1,1 @@
-"""."""
+"""Task templates, suites, splits, and the pilot that oracles steer with. Start reading at `base.py`."""

@@ -21,7 +21,18 @@ from android_env_gym.tasks.base import SPLITS, Goal, Task, TaskTemplate, canonic
 
 MAX_DRAWS = 20_000
 
-STARTER: tuple[str, ...] = ()
+STARTER: tuple[str, ...] = (
+    "browser.search",
+    "browser.open_shortcut",
+    "clock.toggle_alarm",
+    "clock.start_timer",
+    "contacts.open_contact",
+    "contacts.star_contact",
+    "messages.open_chat",
+    "messages.send_message",
+    "settings.toggle",
+    "settings.open_page",
+)
 
 
 @lru_cache(maxsize=1)

@@ -136,6 +136,16 @@ def test_dialog_blocks_the_page_and_its_scrim_dismisses():
     assert hit.scroll_at(laid, 270, 900) is None
 
 
+def test_a_field_in_a_dialog_takes_the_colour_of_the_dialog():
+    dialog = widgets.dialog("Rename", widgets.text_field("n", "a", label="Name"), (), dismiss=None)
+
+    def fills(node: Node) -> set[str]:
+        return {node.fill}.union(*map(fills, node.children))
+
+    assert "background" not in fills(dialog)
+    assert hit.field_node(dialog, "n") is not None
+
+
 def test_floating_button_hides_what_is_below_it():
     body = widgets.scroll(*[widgets.list_item(f"Row {i}", on_tap=Did("below")) for i in range(20)])
     laid = place(widgets.screen(widgets.top_bar("List"), body, fab=widgets.fab("plus", Did("fab"), "New")))

@@ -10,6 +10,8 @@ import msgspec
 
 from android_env_gym.phone.ui.node import Event, Node
 
+_PANEL = "surface_container_high"
+
 
 def _on_panel(node: Node, panel: str) -> Node:
     """Return `node` with "background" (e.g. behind the label of a text field) replaced by the panel's colour."""
@@ -18,9 +20,6 @@ def _on_panel(node: Node, panel: str) -> Node:
         return node
     fill = panel if node.fill == "background" else node.fill
     return msgspec.structs.replace(node, children=children, fill=fill)
-
-
-_PANEL = "surface_container_high"
 
 
 def dialog(
@@ -32,7 +31,10 @@ def dialog(
     icon: str = "",
     width: float = 312,
 ) -> Node:
-    """Return a dialog in the middle of the page; `actions` are usually `button(..., kind="text")`."""
+    """Return a dialog in the middle of the page; `actions` are usually `button(..., kind="text")`.
+
+    A `body` that is a node gets the full width: list items bring their own padding, others add (24, 0, 24, 0).
+    """
     middle = (
         Node(text=body, style="body", color="on_surface_variant") if isinstance(body, str) else _on_panel(body, _PANEL)
     )
@@ -72,9 +74,7 @@ def menu(items: tuple[tuple[str, Event], ...], *, dismiss: Event, width: float =
         )
         for label, event in items
     )
-    panel = Node(
-        children=rows, width=width, padding=(0, 8, 0, 8), radius=8, fill="surface_container", shadow=2, place=place
-    )
+    panel = Node(children=rows, width=width, padding=(0, 8, 0, 8), radius=8, fill=_PANEL, shadow=2, place=place)
     return Node(children=(panel,), axis="stack", modal=True, fill="none", on_tap=dismiss, padding=(8, 8, 8, 8))
 
 

@@ -107,7 +107,7 @@ def _visit(placed: Placed, depth: int, owner: Node | None, spoken: Placed | None
     if _matters(node) and placed is not spoken and not hidden:
         said = node.text
         if node.field:
-            said = "•" * len(node.text) if node.password else node.text
+            said = "•" * len(node.text) if node.password else node.text or node.hint
             owner = node
         elif node.children and node.class_name.rpartition(".")[2] in _SPEAKING:
             spoken = _first_text(placed)

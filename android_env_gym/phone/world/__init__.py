@@ -1,1 +1,1 @@
-"""."""
+"""Booting, editing, comparing and serialising phone states."""

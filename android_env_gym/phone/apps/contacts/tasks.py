@@ -18,12 +18,12 @@ from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
 replace = msgspec.structs.replace
-VISIBLE = 9
+PEOPLE = 13
 
 
 def with_people(state: PhoneState, wanted: str, rng: np.random.Generator, **values: str | bool) -> PhoneState:
-    """Return `state` with `VISIBLE` people, one of them called `wanted` (first name) with these values."""
-    others = [name for name in draw_people(rng, VISIBLE + 1) if name[0] != wanted][: VISIBLE - 1]
+    """Return `state` with `PEOPLE` people, one of them called `wanted` (first name) with these values."""
+    others = [name for name in draw_people(rng, PEOPLE) if name[0] != wanted][: PEOPLE - 1]
     target = Contact(0, wanted, LAST_NAMES[int(rng.integers(len(LAST_NAMES)))], draw_phone_number(rng))
     people = [replace(target, **values)]
     people += [Contact(key, first, last, draw_phone_number(rng)) for key, (first, last) in enumerate(others, 1)]
@@ -41,7 +41,7 @@ class _OnePerson(TaskTemplate):
         return {"name": FIRST_NAMES[int(rng.integers(len(FIRST_NAMES)))]}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Put the person among eight others."""
+        """Put the person among ten others."""
         return with_people(state, str(goal["name"]), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class _OnePerson(TaskTemplate):
     def open_person(self, pilot: Pilot, name: str) -> Iterator[Action]:
         """Launch Contacts and open the person called `name`."""
         yield from pilot.launch("Contacts")
-        yield pilot.tap(f"{name} ", contains=True)
+        yield from pilot.scroll_and_tap(f"{name} ", contains=True)
 
     def open_other(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Launch Contacts and open somebody else."""
@@ -69,7 +69,7 @@ class OpenContact(_OnePerson):
 
     id = "contacts.open_contact"
     phrasings = ("Open the contact {name}", "Show me {name} in my contacts", "Find {name} in Contacts")
-    oracle_steps = 2
+    oracle_steps = 3
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The page in front shows that person."""
@@ -99,7 +99,7 @@ class StarContact(_OnePerson):
 
     id = "contacts.star_contact"
     phrasings = ("Add {name} to favorites", "Star the contact {name}", "Make {name} one of my favorite contacts")
-    oracle_steps = 3
+    oracle_steps = 4
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """That person is the only favourite."""
@@ -125,7 +125,7 @@ class DeleteContact(_OnePerson):
         "Remove {name} from my contacts",
         "I no longer need {name}, delete the contact",
     )
-    oracle_steps = 4
+    oracle_steps = 5
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """That person is gone and everybody else is there."""
@@ -247,7 +247,7 @@ class AskPhone(_OnePerson):
         "Tell me the phone number of {name}",
         "Which number do I have for {name}?",
     )
-    oracle_steps = 3
+    oracle_steps = 4
     judge_at = "finish"
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:

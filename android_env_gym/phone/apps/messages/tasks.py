@@ -20,16 +20,17 @@ from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
 replace = msgspec.structs.replace
-CHATS = 8
+CHATS = 12
+CHATS_ON_SCREEN = 8
 TEXTS = (
     "See you tomorrow", "On my way", "Call me later", "Good morning", "Happy birthday", "Thank you so much",
     "I am home", "Dinner is ready", "Running late", "Good luck today", "Sounds great", "Talk soon",
 )  # fmt: skip
 
 
-def _with_chats(state: PhoneState, wanted: str, rng: np.random.Generator) -> PhoneState:
-    """Return `state` with eight conversations in random order, one of them with `wanted` (a first name)."""
-    others = [name for name in draw_people(rng, CHATS) if name[0] != wanted][: CHATS - 1]
+def _with_chats(state: PhoneState, wanted: str, rng: np.random.Generator, count: int = CHATS) -> PhoneState:
+    """Return `state` with `count` conversations in random order, one of them with `wanted` (a first name)."""
+    others = [name for name in draw_people(rng, count) if name[0] != wanted][: count - 1]
     names = [f"{wanted} {LAST_NAMES[int(rng.integers(len(LAST_NAMES)))]}", *(" ".join(name) for name in others)]
     chats = [draw_conversation(rng, key, name, state.now) for key, name in enumerate(names)]
     return put_app(state, MessagesState(tuple(chats), len(chats)))
@@ -65,7 +66,7 @@ class _OneChat(TaskTemplate):
         return {"name": FIRST_NAMES[int(rng.integers(len(FIRST_NAMES)))]}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Put the conversation among seven others."""
+        """Put the conversation among the others."""
         return _with_chats(state, str(goal["name"]), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ class _OneChat(TaskTemplate):
     def open_chat(self, pilot: Pilot, name: str) -> Iterator[Action]:
         """Launch Messages and open the conversation with `name`."""
         yield from pilot.launch("Messages")
-        yield pilot.tap(f"{name} ", contains=True)
+        yield from pilot.scroll_and_tap(f"{name} ", contains=True)
 
     def open_other(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Launch Messages and open another conversation."""
@@ -88,7 +89,7 @@ class OpenChatTask(_OneChat):
 
     id = "messages.open_chat"
     phrasings = ("Open my conversation with {name}", "Show the messages from {name}", "Go to the chat with {name}")
-    oracle_steps = 2
+    oracle_steps = 3
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The page in front shows it."""
@@ -121,6 +122,10 @@ class SendMessage(_OneChat):
         """Draw a first name and a text."""
         return {**super().draw_goal(rng), "text": TEXTS[int(rng.integers(len(TEXTS)))]}
 
+    def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
+        """Put the conversation among as many others as fit the screen."""
+        return _with_chats(state, str(goal["name"]), rng, CHATS_ON_SCREEN)
+
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Exactly that text was sent there and nothing elsewhere."""
         name = str(goal["name"])
@@ -150,7 +155,7 @@ class PinChat(_OneChat):
 
     id = "messages.pin_chat"
     phrasings = ("Pin the conversation with {name}", "Keep {name} at the top of my messages", "Pin {name} in Messages")
-    oracle_steps = 3
+    oracle_steps = 4
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """It is the only pinned conversation."""
@@ -160,7 +165,9 @@ class PinChat(_OneChat):
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Long-press the row and choose Pin."""
         yield from pilot.launch("Messages")
-        yield pilot.long_press(f"{goal['name']} ", contains=True)
+        name = f"{goal['name']} "
+        yield from pilot.scroll_to(name, contains=True)
+        yield pilot.long_press(name, contains=True)
         yield pilot.tap("Pin")
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
@@ -179,7 +186,7 @@ class ArchiveChat(_OneChat):
         "Move {name}'s conversation to the archive",
         "Archive {name} in Messages",
     )
-    oracle_steps = 4
+    oracle_steps = 5
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """It is the only archived conversation."""
@@ -204,7 +211,7 @@ class DeleteChatTask(_OneChat):
 
     id = "messages.delete_chat"
     phrasings = ("Delete the conversation with {name}", "Erase my chat with {name}", "Remove all messages from {name}")
-    oracle_steps = 5
+    oracle_steps = 6
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """It is gone, the others are there."""
@@ -284,7 +291,7 @@ class AskLastMessage(_OneChat):
 
     id = "messages.ask_last"
     phrasings = ("What did {name} write last?", "Read me the last message from {name}", "What is {name}'s latest text?")
-    oracle_steps = 3
+    oracle_steps = 4
     judge_at = "finish"
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:

@@ -1,0 +1,1 @@
+"""The Clock app: alarms, world clock, timers, stopwatch."""
