@@ -21,7 +21,7 @@ from android_env_gym.tasks.base import SPLITS, Goal, Task, TaskTemplate, canonic
 
 MAX_DRAWS = 20_000
 
-STARTER: tuple[str, ...] = (
+STARTER = (
     "browser.search",
     "browser.open_shortcut",
     "clock.toggle_alarm",
@@ -30,6 +30,8 @@ STARTER: tuple[str, ...] = (
     "contacts.star_contact",
     "messages.open_chat",
     "messages.send_message",
+    "notes.open_note",
+    "notes.create_note",
     "settings.toggle",
     "settings.open_page",
 )

@@ -21,7 +21,8 @@ from android_env_gym.actions import Action, InvalidAction
 
 class Observation(msgspec.Struct, frozen=True):
     """What a policy is shown. `frames` are `(height, width, 3)` uint8 RGB, newest last; `history` the texts
-    of the last actions, newest last."""
+    of the last actions, newest last.
+    """
 
     instruction: str
     frames: tuple[NDArray[np.uint8], ...]

@@ -10,7 +10,7 @@ import numpy as np
 
 from android_env_gym.phone.app import App, Context
 from android_env_gym.phone.apps.notes import screens
-from android_env_gym.phone.apps.notes.samples import LABELS, LONG_TEXTS, TITLES, draw_note
+from android_env_gym.phone.apps.notes.samples import LABELS, LONG_NOTES, TITLES, draw_note
 from android_env_gym.phone.apps.notes.saving import autosave, without_blanks
 from android_env_gym.phone.apps.notes.state import (
     AddItem,
@@ -55,9 +55,9 @@ class Notes(App[NotesState]):
         """Return 9 to 14 notes, some pinned, one or two long, and a few archived or deleted ones."""
         order = rng.permutation(len(TITLES))[: int(rng.integers(12, 18))]
         notes = [draw_note(rng, key, TITLES[index], now) for key, index in enumerate(order)]
-        for index in rng.permutation(len(notes))[: int(rng.integers(1, 3))]:
-            text = LONG_TEXTS[int(rng.integers(len(LONG_TEXTS)))]
-            notes[index] = replace(notes[index], body=text, items=(), checklist=False)
+        longer = rng.permutation(tuple(LONG_NOTES))[: int(rng.integers(1, 3))].tolist()
+        for index, title in zip(rng.permutation(len(notes)), longer, strict=False):
+            notes[index] = replace(notes[index], title=title, body=LONG_NOTES[title], items=(), checklist=False)
         notes[0], notes[1] = replace(notes[0], place="archive"), replace(notes[1], place="trash")
         notes[2] = replace(notes[2], place="archive" if rng.random() < 0.5 else "trash")
         if rng.random() < 0.7:

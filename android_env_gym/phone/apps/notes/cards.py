@@ -81,7 +81,7 @@ def card_height(note: Note) -> float:
     lines = min(CARD_LINES, 1 + len(note.body) // _CHARACTERS_PER_LINE[False]) if note.body else 0
     items = min(CARD_ITEMS, len([item for item in note.items if not item.checked]))
     more = 20.0 * (any(item.checked for item in note.items) + 1.6 * bool(note.labels))
-    return 24 + 24.0 * bool(note.title) + 20.0 * lines + 24.0 * items + more
+    return 20 + 26.0 * bool(note.title) + 20.0 * lines + 22.0 * items + more
 
 
 def _card(note: Note, chosen: tuple[int, ...], context: Context, wide: bool) -> Node:
@@ -95,7 +95,7 @@ def _card(note: Note, chosen: tuple[int, ...], context: Context, wide: bool) -> 
         parts.append(w.text(note.body, "body_small", lines=CARD_LINES))
     parts += _card_items(note)
     if note.labels:
-        parts.append(w.row(*(_label(label, bool(tint)) for label in note.labels[:3]), gap=6, padding=(0, 6, 0, 0)))
+        parts.append(w.row(*(_label(label, bool(tint)) for label in note.labels[:3]), gap=6, padding=(0, 6, 0, 2)))
     if chosen:
         rest = tuple(key for key in chosen if key != note.key) if is_chosen else (*chosen, note.key)
         on_tap: Event = ShowDialog("select", joined(rest)) if rest else ShowDialog("")
@@ -103,8 +103,8 @@ def _card(note: Note, chosen: tuple[int, ...], context: Context, wide: bool) -> 
         on_tap = Open(Page("notes", "edit", str(note.key)))
     return Node(
         children=tuple(parts) or (w.text("Empty note", "body_small", color="on_surface_variant"),),
-        gap=4,
-        padding=(14, 12, 14, 12),
+        gap=2,
+        padding=(14, 10, 14, 10),
         radius=12,
         min_height=48,
         fill=tint or "background",

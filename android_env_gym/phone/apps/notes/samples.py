@@ -59,14 +59,14 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 TITLES = tuple(SAMPLES)
 LISTS = TITLES[:12]
 LABELS = ("Home", "Work", "Travel", "Family", "Ideas", "Health")
-LONG_TEXTS = (
-    "Call the landlord about the heating. It has been cold in the bedroom for a week and the radiator makes a "
-    "knocking sound at night. Ask when somebody can come, mornings are best.",
-    "Talk on Friday: start with the numbers of last year, then the two new projects, then questions. "
-    "Not more than fifteen minutes!",
-    "Good places we walked past: the bakery at the corner of Elm Street, the bookshop with the blue door, "
-    "the little park behind the station.",
-)
+LONG_NOTES = {
+    "Landlord": "Call about the heating. It has been cold in the bedroom for a week and the radiator makes a knocking "
+    "sound at night. Ask when somebody can come, mornings are best.",
+    "Friday talk": "Start with the numbers of last year, then the two new projects, then questions. Not more than "
+    "fifteen minutes!",
+    "Nice places": "The bakery at the corner of Elm Street, the bookshop with the blue door, the little park behind "
+    "the station.",
+}
 MINUTE_MS = 60_000
 
 

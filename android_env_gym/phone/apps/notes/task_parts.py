@@ -17,8 +17,8 @@ from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
 replace = msgspec.structs.replace
-SHOWN = 14
-VISIBLE = 12  # that many cards' titles are on the first screen, whatever their heights
+SHOWN = 16
+VISIBLE = 13  # that many cards' titles are on the first screen, whatever their heights
 ITEMS_ON_CARD = 2
 TEXTS = tuple(title for title in TITLES if title not in LISTS)
 
@@ -34,7 +34,7 @@ def brief_note(rng: np.random.Generator, key: int, title: str, now: int) -> Note
 
 
 def with_notes(state: PhoneState, title: str, rng: np.random.Generator) -> PhoneState:
-    """Return `state` with thirteen other notes on the screen, one archived and one in the trash, none called `title`.
+    """Return `state` with fifteen other notes on the screen, one archived and one in the trash, none called `title`.
 
     Titles that share a word with `title` ("Rome trip", "Paris trip") come along if there are any.
     """
@@ -43,7 +43,7 @@ def with_notes(state: PhoneState, title: str, rng: np.random.Generator) -> Phone
     others.sort(key=lambda other: not words & set(other.split(" ")))
     chosen = enumerate(rng.permutation(others[: SHOWN + 1]).tolist())
     notes = [brief_note(rng, key, other, state.now) for key, other in chosen]
-    for index in range(2 * int(rng.random() < 0.4)):
+    for index in range(2 * int(rng.random() < 0.3)):
         notes[index] = replace(notes[index], pinned=True)
     notes = [notes[index] for index in rng.permutation(len(notes))]
     hidden = [index for index, note in enumerate(notes) if not note.pinned][:2]
@@ -59,7 +59,7 @@ def with_target(state: PhoneState, target: Note, rng: np.random.Generator, *, ne
     notes = list(app.notes)
     if near:
         notes.append(replace(target, key=len(notes), title=f"Old {target.title.lower()}"))
-    taken = 3 * any(note.pinned for note in notes) + 2 * near
+    taken = 4 * any(note.pinned for note in notes) + 2 * near
     others = [index for index, note in enumerate(notes) if note.place == "notes" and not note.pinned]
     position = others[int(rng.integers(VISIBLE - taken))]
     notes.insert(position, replace(target, key=len(notes)))
@@ -111,7 +111,7 @@ class OneNote(TaskTemplate):
         return brief_note(rng, 0, str(goal["title"]), now)
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Put the note among thirteen others."""
+        """Put the note among fifteen others."""
         return with_target(state, self.target(goal, state.now, rng), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:

@@ -1,0 +1,400 @@
+"""`DistRL`: the trainer as a Stable-Baselines3 algorithm, a thin adapter.
+
+`collect_rollouts` drains the fleet until `train_freq`, `train` samples replay and hands the batch to the
+learner; SB3's loop, callbacks, logger and progress bar do the rest. Invariants: every trajectory that arrives
+is counted, and enters replay only if its reward is valid and its lag within the bound; before SB3's
+`on_rollout_start` event `training_state` is exact, and a serial run resumed from it goes on bit for bit. The
+oracle is never asked here: demonstrations come in as a finished list.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.utils import configure_logger
+from stable_baselines3.common.vec_env import VecEnv
+
+from distrl_trainer import archive
+from distrl_trainer.archived_algorithm import ArchivedAlgorithm
+from distrl_trainer.books import Books
+from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.fleet import Fleet, FleetStats
+from distrl_trainer.learner import Demonstrations, Learner
+from distrl_trainer.make_fleet import make_fleet
+from distrl_trainer.observations import View
+from distrl_trainer.policy.base import Policy
+from distrl_trainer.policy.loading import load_policy
+from distrl_trainer.prediction import predict_actions
+from distrl_trainer.replay import Replay
+from distrl_trainer.trajectory import Trajectory
+from distrl_trainer.value_fit import fit_values
+from distrl_trainer.vec_env import PhoneVecEnv
+
+
+class DistRL(ArchivedAlgorithm):
+    """A-RIDE with distributed collection (DistRL, arXiv 2410.14803).
+
+    Args:
+        policy: A `Policy`, a `PolicyConfig`, or a model name as in `PolicyConfig.model` ("tiny", a folder, a hub id).
+        env: A `PhoneVecEnv`, whose phones the fleet drives; an environment id for `gym.make`, of which the fleet's
+            number of phones is made with `env_kwargs`; or None to predict only.
+        config: All settings; section `policy` is used if `policy` is no `Policy` and no `PolicyConfig`.
+        folder: Where inbox, weights and other working files of the process fleet live; None: a temporary folder.
+        demonstrations: The warm start's, for the cloning term.
+        env_kwargs: Keyword arguments of `EnvSpec`, if `env` is an id.
+        seed: Of every random draw; None: `config.run.seed`.
+        tensorboard_log: Folder for TensorBoard events.
+        verbose: 0 silent, 1 prints the log table.
+        stats_window_size: Number of recent episodes in logged means.
+
+    Raises:
+        TypeError: `env` is a raw environment; the message names `PhoneVecEnv`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | PolicyConfig | str = "tiny",
+        env: PhoneVecEnv | str | None = None,
+        *,
+        config: RunConfig | None = None,
+        folder: Path | str | None = None,
+        demonstrations: Sequence[Trajectory] = (),
+        env_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        stats_window_size: int = 100,
+    ) -> None:
+        self.config = config or RunConfig()
+        algorithm, fleet = self.config.algorithm, self.config.fleet
+        run_seed = self.config.run.seed if seed is None else seed
+        if isinstance(env, str):
+            env = PhoneVecEnv(fleet.collectors * fleet.envs_per_collector, id=env, **(env_kwargs or {}))
+        super().__init__(
+            policy=cast(Any, type(policy)),  # SB3 would build its own network from this class; `_setup_model` does not
+            env=cast(Any, env),
+            learning_rate=algorithm.lr,
+            buffer_size=self.config.replay.capacity_steps,
+            learning_starts=max(self.config.replay.min_steps, self.config.warmup.value_steps),
+            batch_size=algorithm.batch_steps,
+            gamma=algorithm.gamma,
+            train_freq=max(1, round(algorithm.batch_steps / algorithm.replay_ratio)),
+            gradient_steps=1,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device="cpu",  # where the policy lives is the policy's own matter
+            support_multi_env=True,
+            seed=run_seed,
+            sde_support=False,
+        )
+        self.train_freq = TrainFreq(cast(int, self.train_freq), TrainFrequencyUnit.STEP)
+        self._given_policy = policy
+        self._demonstrations = list(demonstrations)
+        self._folder = Path(folder) if folder is not None else None
+        self._temporary: TemporaryDirectory[str] | None = None
+        self._stop_requested = False
+        self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """Return `env` if it is a `PhoneVecEnv` (or SB3's wrapper of one).
+
+        Raises:
+            TypeError: It is not.
+        """
+        if isinstance(env, VecEnv) and isinstance(env.unwrapped, PhoneVecEnv):
+            return env
+        raise TypeError(
+            f"DistRL runs phones asynchronously and takes a PhoneVecEnv, got {type(env).__name__}: pass "
+            'distrl_trainer.vec_env.PhoneVecEnv(8, suite="starter"), or the id "android_env_gym:AndroidTask-v0"'
+        )
+
+    def _setup_model(self) -> None:
+        """Make policy, learner, replay and the books; the fleet is made when learning begins."""
+        config, seed = self.config, cast(int, self.seed)
+        given: Any = self._given_policy
+        if isinstance(given, str):
+            given = msgspec.structs.replace(config.policy, model=given)
+        self.policy_config: PolicyConfig | None = given if isinstance(given, PolicyConfig) else None
+        policy: Policy = load_policy(given, seed=seed) if isinstance(given, PolicyConfig) else given
+        self.policy = cast(Any, policy)
+        self.view = View(frames=config.policy.frames, history=config.policy.history)
+        demonstrations = Demonstrations(self._demonstrations, self.view) if self._demonstrations else None
+        self.learner = Learner(policy, config.algorithm, view=self.view, seed=seed, demonstrations=demonstrations)
+        self.replay = Replay(config.replay)
+        self.replay_buffer = cast(Any, self.replay)
+        templates = self._phones.templates if self.env is not None else ("none",)
+        self.books = Books(config, templates, self._stats_window_size)
+        self.fleet: Fleet | None = None
+        self._fleet_state: dict[str, Any] | None = None
+        self._fleet_stats = FleetStats()
+        self._generator = np.random.default_rng([seed, 0])
+        self._metrics: dict[str, float] = {}
+        self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
+        self._logged_episodes = 0
+
+    @property
+    def _phones(self) -> PhoneVecEnv:
+        if self.env is None:
+            raise ValueError("this DistRL has no environment: pass env=PhoneVecEnv(...) to learn")
+        return cast(PhoneVecEnv, self.env.unwrapped)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of working files."""
+        if self._folder is None:
+            self._temporary = TemporaryDirectory(prefix="distrl-")
+            self._folder = Path(self._temporary.name)
+        return self._folder
+
+    def request_stop(self) -> None:
+        """Ask `learn`, now or when it is called, to return after the update under way; safe in a signal handler."""
+        self._stop_requested = True
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "DistRL",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> DistRL:
+        """Learn for `total_timesteps` environment steps; arguments as in SB3 (`log_interval` counts episodes).
+
+        Ends early, with everything in order, after `request_stop` or when a callback returns False.
+
+        Raises:
+            FleetError: Collectors cannot be kept alive.
+            LearnerError: A loss is not finite.
+            StorageError: The disk is full.
+        """
+        self.fleet = self._make_fleet()
+        try:
+            self.fleet.publish(cast(Policy, self.policy), self.books.counters.version)
+            self.fleet.start()
+            return super().learn(
+                total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+            )
+        finally:
+            self._fleet_state = self.fleet.state()
+            self.fleet.close()
+            self._fleet_stats = self.fleet.stats()
+            self.fleet = None
+            self._stop_requested = False
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        """Do what SB3 does here, but without a reset of `env`: its phones belong to the fleet."""
+        self.start_time = time.time_ns()
+        self._learner_seconds = self._collect_seconds = 0.0
+        if self.ep_info_buffer is None or reset_num_timesteps:
+            self.ep_info_buffer = deque(maxlen=self._stats_window_size)
+            self.ep_success_buffer = deque(maxlen=self._stats_window_size)
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+            self._episode_num = self._logged_episodes = 0
+        else:
+            total_timesteps += self.num_timesteps
+        self._total_timesteps = total_timesteps
+        self._num_timesteps_at_start = self.num_timesteps
+        if not self._custom_logger:
+            self._logger = configure_logger(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
+        return total_timesteps, self._init_callback(callback, progress_bar)
+
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        train_freq: TrainFreq,
+        replay_buffer: Any = None,
+        action_noise: Any = None,
+        learning_starts: int = 0,
+        log_interval: int | None = None,
+    ) -> RolloutReturn:
+        """Drain the fleet until `train_freq` steps have arrived that no training step has used up yet."""
+        assert self.fleet is not None
+        callback.on_rollout_start()
+        self.fleet.share(self.books.curriculum.probabilities())
+        self.fleet.allow(self._ahead(train_freq.frequency))
+        begun = time.monotonic()
+        need = max(0, train_freq.frequency - self.books.counters.surplus_steps)
+        arrived = self.fleet.collect(need, lambda: self._stop_requested)
+        for trajectory in arrived:
+            self._episode_num += 1
+            self.books.arrive(trajectory, self.replay, self.learner, self._cycle_seconds)
+        self.fleet.acknowledge()
+        self._collect_seconds += time.monotonic() - begun
+        steps = sum(len(trajectory.steps) for trajectory in arrived)
+        callback.update_locals(locals())
+        going_on = self._count_steps(steps, callback) and not self._stop_requested
+        self.books.counters.surplus_steps += steps - (train_freq.frequency if going_on else 0)
+        self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        callback.on_rollout_end()
+        if log_interval and self._episode_num - self._logged_episodes >= log_interval:
+            self._logged_episodes = self._episode_num
+            self.dump_logs()
+        return RolloutReturn(steps, len(arrived), continue_training=going_on)
+
+    def _ahead(self, frequency: int) -> float:
+        """Return how many steps collectors may be ahead: two updates' worth, and what lies in their hands."""
+        in_hand = self._phones.num_envs * self.config.env.max_steps / 2
+        return 2 * frequency + in_hand - max(0, self.books.counters.surplus_steps)
+
+    def _count_steps(self, steps: int, callback: BaseCallback) -> bool:
+        """Advance the step count; SB3's `on_step` is called once per `n_envs` steps, as a VecEnv would."""
+        for _ in range(steps):
+            self.num_timesteps += 1
+            if self.num_timesteps % self.n_envs == 0 and not callback.on_step():
+                return False
+        return True
+
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """Learn from `gradient_steps` batches of `batch_size` environment steps; before the first, fit the values."""
+        begun = time.monotonic()
+        if not len(self.replay):
+            return
+        if not self.books.counters.values_fitted:
+            held = [self.replay[int(id_)] for id_ in self.replay.ids]
+            seed = cast(int, self.seed)
+            self._metrics |= fit_values(
+                cast(Policy, self.policy), held, self.config.algorithm, view=self.view, seed=seed
+            )
+            self.books.counters.values_fitted = True
+        for _ in range(gradient_steps):
+            batch = self.replay.sample(self._generator, n_steps=batch_size, beta=self._beta())
+            update = self.learner.update(batch)
+            found = update.priorities
+            self.replay.update(found.ids, found.deltas, found.rhos, found.entropies, found.mask)
+            self._metrics |= update.metrics
+            self._n_updates += 1
+            self._publish_if_due()
+        self._cycle_seconds = time.monotonic() - begun
+        self._learner_seconds += self._cycle_seconds
+
+    def _beta(self) -> float:
+        start = self.config.replay.beta_start
+        return start + (1.0 - start) * (1.0 - max(0.0, self._current_progress_remaining))
+
+    def _publish_if_due(self) -> None:
+        if self.fleet is None:
+            return
+        version = self.books.next_version(time.monotonic(), self.fleet.stats().in_flight)
+        if version is not None:
+            self.fleet.publish(cast(Policy, self.policy), version)
+
+    def busy(self) -> dict[str, float]:
+        """Return shares of wall-clock: the `learner` in training rather than waiting for data (callbacks aside), the
+        `collectors` in acting and stepping.
+        """
+        learning = self._learner_seconds + self._collect_seconds
+        collectors = self.fleet.stats() if self.fleet is not None else self._fleet_stats
+        return {"learner": self._learner_seconds / learning if learning else 0.0, "collectors": collectors.busy}
+
+    def dump_logs(self) -> None:
+        """Write everything that is worth knowing, under `collect/ replay/ train/ time/`."""
+        stats = self.fleet.stats() if self.fleet is not None else self._fleet_stats
+        collect = self.books.numbers() | {"in_flight": stats.in_flight, "restarts": stats.restarts}
+        lags = self.books.gate.lags()
+        for namespace, numbers in (("collect", collect), ("replay", self.replay.stats()), ("train", self._metrics)):
+            for name, value in numbers.items():
+                self.logger.record(f"{namespace}/{name}", value)
+        self._metrics = {}
+        self.logger.record("train/updates", self.books.counters.updates)
+        self.logger.record("train/version", self.books.counters.version)
+        if lags:
+            hidden = ("stdout", "log", "json", "csv")
+            self.logger.record("collect/lags", torch.tensor(lags, dtype=torch.float32), exclude=hidden)
+        elapsed = max(1e-9, (time.time_ns() - self.start_time) / 1e9)
+        self.logger.record("time/steps_per_second", (self.num_timesteps - self._num_timesteps_at_start) / elapsed)
+        self.logger.record("time/elapsed", elapsed)
+        self.logger.record("time/total_timesteps", self.num_timesteps)
+        for name, share in self.busy().items():
+            self.logger.record(f"time/{name}_busy", share)
+        self.logger.dump(step=self.num_timesteps)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[Any, ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """Return typed actions for a batch of observations (or one action for one), and the state to pass back.
+
+        Args:
+            observation: `screenshot` `(n, height, width, 3)` or `(height, width, 3)`, `instruction` `(n,)` or str.
+            state: What the call before returned: past screenshots and action texts per phone.
+            episode_start: `(n,)`, where the past is forgotten.
+            deterministic: Decode greedily.
+        """
+        return predict_actions(
+            cast(Policy, self.policy), self.view, observation, state, episode_start, greedy=deterministic
+        )
+
+    def training_state(self) -> dict[str, Any]:
+        """Return everything that a run continues from, as trees for `checkpoint.save`.
+
+        Exact where `on_rollout_start` is called: nothing has arrived that was not counted.
+        """
+        return {
+            "policy": cast(Policy, self.policy).state_dict(),
+            "learner": self.learner.state(),
+            "replay": archive.replay_tree(self.replay),
+            "books": self.books.state(),
+            "loop": {
+                "num_timesteps": self.num_timesteps,
+                "episodes": self._episode_num,
+                "updates": self._n_updates,
+                "progress_remaining": self._current_progress_remaining,
+                "generator": self._generator.bit_generator.state,
+                "fleet": self.fleet.state() if self.fleet is not None else self._fleet_state,
+            },
+        }
+
+    def load_training_state(self, parts: dict[str, Any]) -> None:
+        """Install what `training_state` returned (`replay` may be missing); then learn with
+        `reset_num_timesteps=False`.
+
+        Raises:
+            LearnerError: The optimizer belongs to another policy.
+            ReplayFileError: The replay is damaged.
+        """
+        loop = parts["loop"]
+        cast(Policy, self.policy).load_state_dict(parts["policy"])
+        self.learner.load_state(parts["learner"])
+        if "replay" in parts:
+            archive.load_replay_tree(parts["replay"], self.replay)
+        self.books.load_state(parts["books"])
+        self.num_timesteps = int(loop["num_timesteps"])
+        self._episode_num = self._logged_episodes = int(loop["episodes"])
+        self._n_updates = int(loop["updates"])
+        self._current_progress_remaining = float(loop["progress_remaining"])
+        self._generator.bit_generator.state = loop["generator"]
+        self._fleet_state = loop["fleet"]
+
+    def _make_fleet(self) -> Fleet:
+        policy, seed = cast(Policy, self.policy), cast(int, self.seed)
+        folder = self.folder if self.config.fleet.kind == "process" else Path()
+        fleet = make_fleet(self.config, self._phones, policy, self.policy_config, seed=seed, folder=folder)
+        if self._fleet_state is not None:
+            fleet.load_state(self._fleet_state)
+        return fleet

@@ -1,0 +1,136 @@
+"""The books of a run: what arrived, what was admitted, which version is out, which tasks are worth drawing.
+
+Invariant: every arriving trajectory is counted exactly once, as failed, too late, a duplicate or admitted; only
+an admitted one has entered replay. `state` holds all of it. Owned by `algorithm.DistRL`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from distrl_trainer.config import RunConfig
+from distrl_trainer.curriculum import Curriculum
+from distrl_trainer.learner import Learner
+from distrl_trainer.replay import Replay
+from distrl_trainer.staleness import PublishPacer, StalenessCounts, StalenessGate
+from distrl_trainer.trajectory import Trajectory
+
+
+class Counters(msgspec.Struct):
+    """What a run has done so far. `surplus_steps` have arrived and no training step has used them up yet."""
+
+    trajectories: int = 0
+    failures: int = 0
+    duplicates: int = 0
+    updates: int = 0
+    version: int = 0
+    updates_since_version: int = 0
+    surplus_steps: int = 0
+    values_fitted: bool = False
+
+
+class Books:
+    """Counters, staleness gate, pacer and curriculum of one run.
+
+    Args:
+        config: Settings.
+        templates: Task templates of the curriculum.
+        recent: Number of recent episodes in logged means.
+    """
+
+    def __init__(self, config: RunConfig, templates: Sequence[str], recent: int = 100) -> None:
+        fleet = config.fleet
+        self.counters = Counters()
+        self.gate = StalenessGate(config.staleness.max_lag)
+        self.pacer = PublishPacer(config.staleness.max_lag)
+        self.curriculum = Curriculum(templates, uniform=fleet.curriculum_uniform if fleet.curriculum else 1.0)
+        self.recent: deque[Trajectory] = deque(maxlen=recent)
+        self._updates_per_version = config.algorithm.updates_per_version
+
+    def arrive(self, trajectory: Trajectory, replay: Replay, learner: Learner, delay: float) -> None:
+        """Count `trajectory`; put it into `replay` if it is valid, new and not too late.
+
+        Args:
+            trajectory: As the fleet handed it over.
+            replay: Takes it.
+            learner: Notes its return.
+            delay: Seconds that a finished trajectory may have waited for the learner.
+        """
+        self.counters.trajectories += 1
+        if not trajectory.reward_valid or not trajectory.steps:
+            self.counters.failures += 1
+            return
+        self.pacer.episode_ended(trajectory.seconds + delay)
+        if trajectory.id in replay:
+            self.counters.duplicates += 1
+            return
+        self.curriculum.record(trajectory.template, trajectory.success)
+        self.recent.append(trajectory)
+        if self.gate.arrive(trajectory.oldest_version, self.counters.version):
+            learner.observe(trajectory)
+            replay.add(trajectory)
+
+    def next_version(self, now: float, episodes_running: int) -> int | None:
+        """Count one update; return the version to publish now, or None if it is not time yet."""
+        counters = self.counters
+        counters.updates += 1
+        counters.updates_since_version += 1
+        if counters.updates_since_version < self._updates_per_version:
+            return None
+        if not self.pacer.may_publish(now, episodes_running):
+            return None
+        counters.updates_since_version = 0
+        counters.version += 1
+        self.pacer.published(now)
+        return counters.version
+
+    def numbers(self) -> dict[str, float]:
+        """Return what is worth logging under `collect/`."""
+        lags = self.gate.lags()
+        return {
+            "episodes": self.counters.trajectories,
+            "invalid_reward_share": self.counters.failures / max(1, self.counters.trajectories),
+            "infra_errors": self.counters.failures,
+            "duplicates": self.counters.duplicates,
+            "dropped_lag": self.gate.counts.dropped,
+            "dropped_share": self.gate.dropped_share,
+            "lag_mean": float(np.mean(lags)) if lags else 0.0,
+            "lag_max_admitted": self.gate.counts.max_lag_admitted,
+            **_episode_means(list(self.recent)),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint."""
+        counts = msgspec.structs.asdict(self.gate.counts)
+        return {
+            "counters": msgspec.to_builtins(self.counters),
+            "curriculum": self.curriculum.state(),
+            # Pairs, because the keys of a saved tree are text.
+            "lags": counts | {"histogram": sorted(self.gate.counts.histogram.items())},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Install what `state` returned."""
+        self.counters = msgspec.convert(state["counters"], Counters)
+        self.curriculum.load_state(state["curriculum"])
+        histogram = {int(lag): int(count) for lag, count in state["lags"]["histogram"]}
+        self.gate.counts = msgspec.convert(state["lags"] | {"histogram": histogram}, StalenessCounts)
+
+
+def _episode_means(recent: Sequence[Trajectory]) -> dict[str, float]:
+    if not recent:
+        return {}
+    steps = max(1, sum(len(trajectory.steps) for trajectory in recent))
+    return {
+        "success_rate": float(np.mean([trajectory.success for trajectory in recent])),
+        "episode_length": float(np.mean([len(trajectory.steps) for trajectory in recent])),
+        "episode_seconds": float(np.mean([trajectory.seconds for trajectory in recent])),
+        "false_completion_share": float(np.mean([trajectory.false_completion for trajectory in recent])),
+        "invalid_action_share": sum(bool(s.invalid) for item in recent for s in item.steps) / steps,
+        "shaping_per_step": sum(s.reward_shaping for item in recent for s in item.steps) / steps,
+    }

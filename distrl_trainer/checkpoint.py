@@ -1,0 +1,237 @@
+"""Checkpoints: a run's whole state as one directory that is either complete and verified, or not there.
+
+Invariant: a directory named `step-*` was renamed into place after every byte of it, and a manifest with a SHA-256 of
+each file, had reached the disk. A checkpoint that does not match its manifest is refused by name, never deleted, and
+the one before it is used. Nothing is pickled: trees are msgpack, their tensors safetensors. Caller: `train_command`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from distrl_trainer.storage import StorageError
+
+LOG = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{9})(?:-(\d+))?")
+_INT64 = 2**63
+
+Tree = Any
+"""Nested dicts, lists, tuples, str, bytes, numbers of any size, None, tensors and arrays. Tuples come back as lists."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint is incomplete, damaged or of another format; the message names it."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint holds. `files` maps a file name to its SHA-256 (hex)."""
+
+    format: int
+    env_steps: int
+    files: dict[str, str]
+
+
+def save(root: Path, env_steps: int, parts: Mapping[str, Tree], *, files: Mapping[str, str] | None = None) -> Path:
+    """Write a checkpoint and return its directory.
+
+    Args:
+        root: Folder of checkpoints; made if it is missing.
+        env_steps: Environment steps so far; part of the name.
+        parts: Trees by name; `load` returns them.
+        files: Further text files by name, such as `config.yaml`.
+
+    Raises:
+        StorageError: The disk refused; earlier checkpoints are intact.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        target = _free_name(root, env_steps)
+        draft = root / f".draft-{target.name}-{os.getpid()}"
+        draft.mkdir()
+        try:
+            _fill(draft, env_steps, parts, files or {})
+            _sync_folder(draft)
+            draft.rename(target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        _sync_folder(root)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"checkpoint at {env_steps} steps could not be written to {root}: {error}; earlier checkpoints are intact; "
+            "free some space and continue with --resume"
+        ) from error
+    return target
+
+
+def load(folder: Path) -> dict[str, Tree]:
+    """Return the parts of the checkpoint in `folder`, verified.
+
+    Raises:
+        CheckpointError: It is incomplete, damaged or of another format.
+    """
+    manifest = verify(folder)
+    parts: dict[str, Tree] = {}
+    for name in manifest.files:
+        if not name.endswith(".msgpack"):
+            continue
+        part = name.removesuffix(".msgpack")
+        tensors = load_file(folder / f"{part}.safetensors") if f"{part}.safetensors" in manifest.files else {}
+        try:
+            skeleton = msgspec.msgpack.decode((folder / name).read_bytes())
+        except msgspec.DecodeError as error:
+            raise CheckpointError(f"checkpoint {folder}: {name} is not msgpack: {error}") from error
+        parts[part] = _join(skeleton, tensors)
+    return parts
+
+
+def verify(folder: Path) -> Manifest:
+    """Return the manifest of `folder` after checking every file against it.
+
+    Raises:
+        CheckpointError: It is incomplete, damaged or of another format.
+    """
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder} has no {MANIFEST}: it is half-written") from error
+    except msgspec.DecodeError as error:
+        raise CheckpointError(f"checkpoint {folder}: {MANIFEST} is damaged: {error}") from error
+    if manifest.format != FORMAT:
+        raise CheckpointError(f"checkpoint {folder} has format {manifest.format}; this version reads {FORMAT}")
+    for name, expected in manifest.files.items():
+        try:
+            got = _sha256(folder / name)
+        except OSError as error:
+            raise CheckpointError(f"checkpoint {folder}: {name} cannot be read: {error.strerror}") from error
+        if got != expected:
+            raise CheckpointError(f"checkpoint {folder}: {name} is damaged (SHA-256 differs from the manifest)")
+    return manifest
+
+
+def latest_good(root: Path) -> Path | None:
+    """Return the newest intact checkpoint under `root`, or None; each damaged one is named in the log, none deleted."""
+    for folder in reversed(_all(root)):
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            LOG.warning("refused: %s; trying the one before", error)
+            continue
+        return folder
+    return None
+
+
+def prune(root: Path, keep: int) -> None:
+    """Remove all but the `keep` newest intact checkpoints; damaged ones are left for inspection."""
+    good = 0
+    for folder in reversed(_all(root)):
+        try:
+            verify(folder)
+        except CheckpointError:
+            continue
+        good += 1
+        if good > keep:
+            shutil.rmtree(folder)
+
+
+def _all(root: Path) -> list[Path]:
+    found = [(m, p) for p in root.glob("step-*") if (m := _NAME.fullmatch(p.name))]
+    return [p for m, p in sorted(found, key=lambda pair: (int(pair[0][1]), int(pair[0][2] or 1)))]
+
+
+def _free_name(root: Path, env_steps: int) -> Path:
+    target, again = root / f"step-{env_steps:09d}", 1
+    while target.exists():
+        again += 1
+        target = root / f"step-{env_steps:09d}-{again}"
+    return target
+
+
+def _fill(draft: Path, env_steps: int, parts: Mapping[str, Tree], texts: Mapping[str, str]) -> None:
+    for name, tree in parts.items():
+        tensors: dict[str, torch.Tensor] = {}
+        skeleton = _split(tree, name, tensors)
+        _write(draft / f"{name}.msgpack", msgspec.msgpack.encode(skeleton))
+        if tensors:
+            save_file(tensors, draft / f"{name}.safetensors")
+            _sync_file(draft / f"{name}.safetensors")
+    for name, text in texts.items():
+        _write(draft / name, text.encode())
+    hashes = {path.name: _sha256(path) for path in sorted(draft.iterdir())}
+    manifest = Manifest(format=FORMAT, env_steps=env_steps, files=hashes)
+    _write(draft / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def _split(tree: Tree, place: str, tensors: dict[str, torch.Tensor]) -> Tree:
+    """Return `tree` with its tensors moved to `tensors` and what msgpack lacks put into marked one-key dicts."""
+    if isinstance(tree, torch.Tensor):
+        # clone: safetensors refuses tensors that share memory (tied weights)
+        tensors[place] = tree.detach().cpu().contiguous().clone()
+        return {"$tensor": place}
+    if isinstance(tree, np.ndarray):
+        tensors[place] = torch.from_numpy(np.ascontiguousarray(tree).copy())
+        return {"$array": place}
+    if isinstance(tree, np.generic):
+        return tree.item()
+    if isinstance(tree, int) and not -_INT64 <= tree < _INT64:
+        return {"$int": str(tree)}
+    if isinstance(tree, Mapping):
+        return {key: _split(value, f"{place}.{key}", tensors) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_split(value, f"{place}.{index}", tensors) for index, value in enumerate(tree)]
+    return tree
+
+
+def _join(tree: Tree, tensors: Mapping[str, torch.Tensor]) -> Tree:
+    if isinstance(tree, list):
+        return [_join(value, tensors) for value in tree]
+    if not isinstance(tree, dict):
+        return tree
+    match tree:
+        case {"$tensor": place}:
+            return tensors[place]
+        case {"$array": place}:
+            return tensors[place].numpy()
+        case {"$int": digits}:
+            return int(digits)
+    return {key: _join(value, tensors) for key, value in tree.items()}
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,269 @@
+"""`Fleet`: who collects. `SerialFleet` takes turns with the learner; `process_fleet` has processes of their own.
+
+Invariants, for every fleet: each finished trajectory is handed to the learner at least once; an episode that
+failed for reasons of the infrastructure is handed over as invalid, and its task runs again on another phone, at
+most `MAX_ATTEMPTS` times. `SerialFleet` depends on its seed alone, bit for bit: no clock enters what it draws.
+Called by `algorithm.DistRL`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from android_env_gym.vector import AsyncEnvPool
+from distrl_trainer.collector import Collector, CollectorError, CollectorName, CollectorStats
+from distrl_trainer.curriculum import TaskRequest, draw_task
+from distrl_trainer.observations import View
+from distrl_trainer.policy.base import Policy
+from distrl_trainer.trajectory import Trajectory
+
+MAX_ATTEMPTS = 3
+
+
+class FleetError(RuntimeError):
+    """The fleet cannot go on; the message says which collector, why and what to do."""
+
+
+class FleetStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet did so far. `busy` is the share of wall-clock its collectors spent acting or stepping."""
+
+    env_steps: int = 0
+    episodes: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    restarts: int = 0
+    busy: float = 0.0
+    act_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+
+class Fleet(Protocol):
+    """Collectors behind one door. The learner's thread is the only caller."""
+
+    def start(self) -> None:
+        """Begin; a version must have been published."""
+        ...
+
+    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
+        """Return trajectories that finished since the last call, oldest first.
+
+        Waits until `steps` environment steps are among them, or `stop()` is true; 0: what is there already.
+
+        Raises:
+            FleetError: A collector cannot be kept alive.
+        """
+        ...
+
+    def acknowledge(self) -> None:
+        """Say that everything `collect` returned is now in the learner's keeping."""
+        ...
+
+    def allow(self, ahead: float) -> None:
+        """Let collectors start episodes while they are less than `ahead` steps ahead of what `collect` returned."""
+        ...
+
+    def share(self, probabilities: NDArray[np.float64]) -> None:
+        """Set the probabilities of the task templates, in the order the fleet was made with."""
+        ...
+
+    def publish(self, policy: Policy, version: int) -> None:
+        """Make the weights of `policy` the newest version."""
+        ...
+
+    def stats(self) -> FleetStats:
+        """Return counts and shares since `start`."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return plain data from which `load_state` continues without drawing anything twice."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Install what `state` returned; before `start`."""
+        ...
+
+    def close(self) -> None:
+        """Stop collecting and free phones and processes; may be called twice."""
+        ...
+
+
+class TaskQueue:
+    """A `TaskSource`: tasks to run again first, then draws by the shared probabilities; nothing while closed."""
+
+    def __init__(self, templates: Sequence[str]) -> None:
+        self.templates = tuple(templates)
+        self.probabilities = np.full(len(self.templates), 1.0 / max(1, len(self.templates)))
+        self.open = True
+        self._again: deque[TaskRequest] = deque()
+
+    def again(self, request: TaskRequest) -> None:
+        """Run `request` before anything is drawn."""
+        self._again.append(request)
+
+    def due(self) -> list[TaskRequest]:
+        """Return the tasks that wait to run again."""
+        return list(self._again)
+
+    def next(self, generator: np.random.Generator) -> TaskRequest | None:
+        """Return the next task, None while closed."""
+        if not self.open:
+            return None
+        if self._again:
+            return self._again.popleft()
+        return draw_task(self.templates, self.probabilities, generator)
+
+
+class Retries:
+    """How often each failed task was tried."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[tuple[str, int], int] = {}
+
+    def request(self, trajectory: Trajectory) -> TaskRequest | None:
+        """Return the task of an arriving trajectory if it has to run again, else None."""
+        key = (trajectory.template, trajectory.instance)
+        if trajectory.reward_valid:
+            self._attempts.pop(key, None)
+            return None
+        attempt = self._attempts.get(key, 0) + 1
+        if attempt >= MAX_ATTEMPTS:
+            self._attempts.pop(key, None)
+            return None
+        self._attempts[key] = attempt
+        return TaskRequest(*key, attempt=attempt)
+
+
+class SharedWeights:
+    """A `WeightSource` for a policy that the learner trains in place: nothing has to be loaded."""
+
+    def refresh(self, policy: Policy) -> bool:
+        """Return False."""
+        return False
+
+
+class SerialFleet:
+    """Collects in the learner's thread, in rounds: no episode is in flight between two calls of `collect`.
+
+    Args:
+        pool: The phones; the fleet closes it.
+        policy: The learner's policy itself.
+        templates: Task templates to draw from.
+        seed: Seed of the run.
+        view: How much of the past the policy is shown.
+    """
+
+    def __init__(self, pool: AsyncEnvPool, policy: Policy, templates: Sequence[str], *, seed: int, view: View) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._seed = seed
+        self._view = view
+        self._queue = TaskQueue(templates)
+        self._retries = Retries()
+        self._finished: list[Trajectory] = []
+        self._collector = self._make_collector(0)
+
+    def start(self) -> None:
+        """Do nothing: a serial fleet collects when asked."""
+
+    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
+        """Run one round: hand out episodes until `steps` were made, then finish those that run.
+
+        Raises:
+            FleetError: The phones keep failing.
+        """
+        if steps <= 0:
+            return []
+        made = 0
+        self._queue.open = True
+        while True:
+            if made >= steps or stop():
+                self._queue.open = False
+            made += self._turn()
+            if not self._collector.in_flight and not self._queue.open:
+                break
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _turn(self) -> int:
+        try:
+            return self._collector.turn()
+        except CollectorError as error:
+            raise FleetError(str(error)) from error
+
+    def acknowledge(self) -> None:
+        """Do nothing: trajectories are handed over in memory."""
+
+    def allow(self, ahead: float) -> None:
+        """Do nothing: a serial fleet collects when asked."""
+
+    def share(self, probabilities: NDArray[np.float64]) -> None:
+        """Set the probabilities of the task templates."""
+        self._queue.probabilities = probabilities
+
+    def publish(self, policy: Policy, version: int) -> None:
+        """Name the version; the weights are the learner's own."""
+        policy.version = version
+
+    def stats(self) -> FleetStats:
+        """Return counts and shares since `start`."""
+        return fleet_stats([self._collector.count()])
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of episodes started, from which all further draws follow, and the tasks due again."""
+        return {
+            "episodes": self._collector.episodes_started,
+            "probabilities": self._queue.probabilities,
+            "again": msgspec.to_builtins(self._queue.due()),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue after the episodes that `state` counts."""
+        self._collector = self._make_collector(int(state["episodes"]))
+        self._queue.probabilities = np.asarray(state["probabilities"], dtype=np.float64)
+        for request in msgspec.convert(state["again"], list[TaskRequest]):
+            self._queue.again(request)
+
+    def close(self) -> None:
+        """Close the phones."""
+        self._pool.close()
+
+    def _make_collector(self, first_episode: int) -> Collector:
+        return Collector(
+            self._pool,
+            self._policy,
+            self._queue,
+            SharedWeights(),
+            self._take,
+            name=CollectorName(seed=self._seed),
+            view=self._view,
+            first_episode=first_episode,
+        )
+
+    def _take(self, trajectory: Trajectory) -> None:
+        self._finished.append(trajectory)
+        request = self._retries.request(trajectory)
+        if request is not None:
+            self._queue.again(request)
+
+
+def fleet_stats(collectors: Sequence[CollectorStats], restarts: int = 0) -> FleetStats:
+    """Return the sum over `collectors`."""
+    act = sum(stats.act_seconds for stats in collectors)
+    step = sum(stats.step_seconds for stats in collectors)
+    seconds = sum(stats.seconds for stats in collectors)
+    return FleetStats(
+        env_steps=sum(stats.env_steps for stats in collectors),
+        episodes=sum(stats.episodes for stats in collectors),
+        failures=sum(stats.failures for stats in collectors),
+        in_flight=sum(stats.in_flight for stats in collectors),
+        restarts=restarts,
+        busy=(act + step) / seconds if seconds > 0 else 0.0,
+        act_seconds=act,
+        step_seconds=step,
+    )

@@ -1,0 +1,215 @@
+"""The commands `eval`, `collect` and `inspect`: what `cli` parsed, done and printed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import torch
+from rich.table import Table
+
+from distrl_trainer.config import RunConfig
+from distrl_trainer.evaluation import (
+    EvaluationError,
+    EvaluationResult,
+    RandomActor,
+    env_spec,
+    evaluate_oracle,
+    outcome_of,
+    summarise,
+)
+from distrl_trainer.evaluation import evaluate as evaluate_actor
+from distrl_trainer.inspect_html import load_trajectories, page, table
+from distrl_trainer.live import make_console
+from distrl_trainer.observations import View
+from distrl_trainer.policy import Policy, load_policy
+from distrl_trainer.settings import load_config, nearest
+from distrl_trainer.storage import write_atomic
+from distrl_trainer.trajectory import Trajectory, encode
+from distrl_trainer.warmup import record_demonstrations
+
+NAMED = ("random", "oracle")
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print the success rate of a policy: `distrl-train eval`."""
+    config = playing_settings(arguments)
+    record = _recorder(arguments.record) if arguments.record else None
+    if arguments.policy == "oracle":
+        if record is not None:
+            raise EvaluationError("--record needs a policy or random; the oracle sees no frames. Use `collect`")
+        result = evaluate_oracle(
+            config.env,
+            split=config.eval.split,
+            episodes=config.eval.episodes,
+            seed=config.eval.seed,
+            progress=_progress(config.eval.episodes),
+        )
+    else:
+        result = _play(arguments, config, record, greedy=True)
+    if arguments.json:
+        emit_json({"policy": arguments.policy, "max_steps": config.env.max_steps, **result.report()})
+    else:
+        make_console().print(result_rows(arguments.policy, result))
+    return 0
+
+
+def collect(arguments: argparse.Namespace) -> int:
+    """Write episodes as trajectories, sampled as in training: `distrl-train collect`."""
+    arguments.split = arguments.split or "train"
+    config = playing_settings(arguments)
+    record = _recorder(arguments.out)
+    if arguments.policy == "oracle":
+        result = _play_oracle(config, record)
+    else:
+        result = _play(arguments, config, record, greedy=False)
+    if arguments.json:
+        emit_json({"policy": arguments.policy, "out": str(arguments.out), **result.report()})
+    else:
+        make_console().print(f"{config.eval.episodes} episodes in {arguments.out}, success {result.success}")
+    return 0
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """Show recorded episodes: `distrl-train inspect`."""
+    trajectories = load_trajectories(arguments.path)
+    stored = arguments.path / "config.yaml"
+    algorithm = load_config(stored if stored.is_file() else None).algorithm
+    if arguments.html:
+        title = f"Episodes of {arguments.path.resolve().name}"
+        text = page(trajectories, title, gamma=algorithm.gamma, lambda_=algorithm.lambda_)
+        arguments.html.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(arguments.html, text.encode())
+    console = make_console(stderr=arguments.json)
+    if arguments.json:
+        solved = sum(item.success for item in trajectories)
+        emit_json({"episodes": len(trajectories), "successes": solved, "html": str(arguments.html or "")})
+    elif arguments.html:
+        console.print(f"{len(trajectories)} episodes in {arguments.html}")
+    else:
+        rows = Table("id", "task", "steps", "version", "verdict", "instruction", title=str(arguments.path))
+        for row in table(trajectories):
+            rows.add_row(*row)
+        console.print(rows)
+    return 0
+
+
+def playing_settings(arguments: argparse.Namespace) -> RunConfig:
+    """Return the settings of `eval` or `collect`: `--config`, else those of the run that the policy came from."""
+    path = arguments.config
+    if arguments.policy not in NAMED:
+        folder = policy_folder(arguments.policy)
+        path = path or next((p for p in (folder / "config.yaml", folder.parent / "config.yaml") if p.is_file()), None)
+        overrides = [*arguments.overrides, "--policy.model", str(folder)]
+    else:
+        overrides = arguments.overrides
+    config = load_config(path, overrides)
+    given = {name: getattr(arguments, name) for name in ("split", "episodes", "seed")}
+    chosen = msgspec.structs.replace(config.eval, **{name: value for name, value in given.items() if value is not None})
+    env = msgspec.structs.replace(config.env, suite=arguments.suite or config.env.suite)
+    torch.set_num_threads(config.run.threads)
+    cv2.setNumThreads(1)
+    return msgspec.structs.replace(config, eval=chosen, env=env)
+
+
+def policy_folder(name: str) -> Path:
+    """Return the folder of the policy that the user named: itself, or `policy/` in a run's folder.
+
+    Raises:
+        EvaluationError: There is no such folder, or it holds no policy.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        near = [str(path) for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        raise EvaluationError(f"unknown policy {name!r}; {nearest(name, [*NAMED, *near])}")
+    for candidate in (folder / "policy", folder):
+        if (candidate / "config.json").is_file():
+            return candidate
+    hint = "; its warm start is in warm/" if (folder / "warm").is_dir() else ""
+    raise EvaluationError(f"{folder} holds no policy (no config.json there or in policy/){hint}")
+
+
+def result_rows(title: str, result: EvaluationResult) -> Table:
+    """Return an evaluation as a table."""
+    rows = Table("template", "success", "95% interval", title=f"{title} on {result.suite}/{result.split}")
+    for name, rate in [*result.templates.items(), ("all", result.success)]:
+        style = "bold" if name == "all" else ""
+        rows.add_row(name, f"{rate.rate:.1%} ({rate.k}/{rate.n})", f"{rate.low:.1%} - {rate.high:.1%}", style=style)
+    rows.caption = (
+        f"{result.invalid} invalid actions in {result.steps} steps, {result.false_completions} false completions, "
+        f"{result.infra_errors} infrastructure errors"
+    )
+    return rows
+
+
+def emit_json(report: dict[str, Any]) -> None:
+    """Write `report` as the last line of standard output."""
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _play(
+    arguments: argparse.Namespace, config: RunConfig, record: Callable[[Trajectory], None] | None, *, greedy: bool
+) -> EvaluationResult:
+    actor: Policy | RandomActor
+    if arguments.policy == "random":
+        actor = RandomActor(config.eval.seed)
+    else:
+        actor = load_policy(config.policy, seed=config.run.seed)
+    return evaluate_actor(
+        actor,
+        config.env,
+        split=config.eval.split,
+        episodes=config.eval.episodes,
+        seed=config.eval.seed,
+        envs=config.eval.envs,
+        view=View(config.policy.frames, config.policy.history),
+        greedy=greedy,
+        record=record,
+        progress=_progress(config.eval.episodes),
+    )
+
+
+def _play_oracle(config: RunConfig, record: Callable[[Trajectory], None]) -> EvaluationResult:
+    """Record demonstrations, which are successes by definition, with token ids of the policy in the settings."""
+    settings = config.eval
+    demonstrations = record_demonstrations(
+        settings.episodes,
+        env_spec(config.env, settings.split),
+        load_policy(config.policy, seed=config.run.seed),
+        view=View(config.policy.frames, config.policy.history),
+        seed=settings.seed,
+        progress=_progress(settings.episodes),
+    )
+    for trajectory in demonstrations:
+        record(trajectory)
+    return summarise(config.env.suite, settings.split, settings.seed, [outcome_of(item) for item in demonstrations])
+
+
+def _recorder(folder: Path) -> Callable[[Trajectory], None]:
+    """Return what writes each trajectory to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def record(trajectory: Trajectory) -> None:
+        name = f"{trajectory.task_id or trajectory.id}".replace("/", "_")
+        write_atomic(folder / f"{name}.traj", encode(trajectory))
+
+    return record
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Return what says on standard error how far an evaluation is, every tenth of it."""
+    console = make_console(stderr=True)
+    said = [0]
+
+    def progress(done: int) -> None:
+        if done * 10 // total > said[0]:
+            said[0] = done * 10 // total
+            console.print(f"{done}/{total} episodes", style="dim", highlight=False)
+
+    return progress

@@ -1,0 +1,249 @@
+"""`MultimodalPolicy`: any transformers image-text-to-text model, in full or by peft LoRA, with a value head.
+
+Actions are the model's own tokens, decoded by a codec. Invariant: `act` samples from the untruncated
+softmax (no temperature, no generation defaults of the model) and records its log-probs; `evaluate` gives
+the same numbers by teacher forcing. Made by `load_policy` through `multimodal_io`.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from android_env_gym.actions import Action, ActionError
+from android_env_gym.codecs import get_codec
+from distrl_trainer.policy import multimodal_io
+from distrl_trainer.policy.base import Decision, Evaluation, Observation
+from distrl_trainer.policy.fronts import Front
+
+VALUE_SIZE = 256
+
+
+class MultimodalSettings(msgspec.Struct, frozen=True):
+    """What a saved policy needs beside weights; written as `policy.json`. `base` is empty for full weights."""
+
+    tuning: Literal["full", "lora"]
+    codec: str
+    frames: int
+    history: int
+    max_new_tokens: int
+    base: str = ""
+    dropout: float = 0.0
+
+
+class ModelWithValue(nn.Module):
+    """The language model (with adapters) and its value head, `hidden -> 256 -> 1`, last layer 0 at first."""
+
+    def __init__(self, model: nn.Module, hidden_size: int) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.value_head = nn.Sequential(nn.Linear(hidden_size, VALUE_SIZE), nn.GELU(), nn.Linear(VALUE_SIZE, 1))
+        nn.init.zeros_(self.value_head[2].weight)  # pyright: ignore[reportArgumentType]
+        nn.init.zeros_(self.value_head[2].bias)  # pyright: ignore[reportArgumentType]
+
+
+class _Sampler(LogitsProcessor):
+    """Draws the tokens itself, from a passed generator, and leaves `generate` nothing to choose."""
+
+    def __init__(self, greedy: bool, generator: torch.Generator | None) -> None:
+        self.greedy, self.generator = greedy, generator
+        self.tokens: list[Tensor] = []
+        self.logprobs: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        logprobs = scores.float().log_softmax(-1)
+        token = (
+            logprobs.argmax(-1) if self.greedy else torch.multinomial(logprobs.exp(), 1, generator=self.generator)[:, 0]
+        )
+        self.tokens.append(token)
+        self.logprobs.append(logprobs.gather(1, token[:, None])[:, 0])
+        return torch.full_like(scores, float("-inf")).scatter_(1, token[:, None], 0.0)
+
+
+class MultimodalPolicy:
+    """Policy over a transformers model.
+
+    Attributes:
+        version: Set by whoever loads weights.
+        module: Model and value head.
+        value_trunk_gradient: Whether the value loss reaches the trunk (off: the feature is detached).
+    """
+
+    def __init__(self, module: ModelWithValue, front: Front, settings: MultimodalSettings, eos: Sequence[int]) -> None:
+        self.version = 0
+        self.parts = module.eval()
+        self.module: nn.Module = module
+        self.front, self.settings, self.eos = front, settings, tuple(eos)
+        self.codec = get_codec(settings.codec)
+        self.value_trunk_gradient = False
+        self._device = next(module.value_head.parameters()).device
+        self._dtype = next(module.model.parameters()).dtype
+        self._encoder_decoder = bool(module.model.config.is_encoder_decoder)
+        forward = inspect.signature(_bare(module.model).forward).parameters
+        self._accepted = set(forward)
+        self._keeps_logits = "logits_to_keep" in forward
+
+    @torch.no_grad()
+    def act(
+        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+    ) -> list[Decision]:
+        """Generate one action per observation."""
+        if not observations:
+            return []
+        self.module.eval()
+        sampler = _Sampler(greedy, generator)
+        with self._hidden() as hidden:
+            self.parts.model.generate(
+                **self._inputs(observations),
+                logits_processor=LogitsProcessorList([sampler]),
+                max_new_tokens=self.settings.max_new_tokens,
+                do_sample=False,
+            )
+        values = self._value(hidden[0][:, -1]).tolist()
+        tokens, logprobs = torch.stack(sampler.tokens, 1).tolist(), torch.stack(sampler.logprobs, 1).tolist()
+        return [self._decision(*row) for row in zip(tokens, logprobs, values, strict=True)]
+
+    def evaluate(self, observations: Sequence[Observation], token_ids: Sequence[Sequence[int]]) -> Evaluation:
+        """Return log-probs, exact entropy and values of decisions taken, by teacher forcing."""
+        self.module.train(torch.is_grad_enabled() and self.settings.dropout > 0)
+        tokens, mask = self._pad_right(token_ids)
+        logits, feature = self._forward(self._inputs(observations), tokens, mask)
+        scores = logits.float().log_softmax(-1)
+        entropy = -(scores.exp() * scores).sum(-1)
+        return Evaluation(
+            logprobs=torch.where(mask, scores.gather(2, tokens.unsqueeze(-1)).squeeze(-1), 0.0),
+            entropy=torch.where(mask, entropy, 0.0),
+            mask=mask,
+            values=self._value(feature),
+        )
+
+    def values(self, observations: Sequence[Observation]) -> Tensor:
+        """Return `(batch,)` state values."""
+        tokens, mask = self._pad_right([(0,)] * len(observations))
+        return self._value(self._forward(self._inputs(observations), tokens, mask)[1])
+
+    def encode_action(self, action: Action, observation: Observation) -> tuple[int, ...]:
+        """Return the token ids of the codec's text for `action`, end of sequence included.
+
+        Raises:
+            ActionError: The codec has no words for it, or it takes more than `max_new_tokens`.
+        """
+        text = self.codec.encode(action)
+        ids = [*self.front.tokenizer(text, add_special_tokens=False)["input_ids"], self.eos[0]]
+        if len(ids) > self.settings.max_new_tokens:
+            limit = self.settings.max_new_tokens
+            raise ActionError(f"{text!r} takes {len(ids)} tokens, allowed are {limit} (policy.max_new_tokens)")
+        return tuple(ids)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the trained weights (adapters or all, and the value head), detached copies on the CPU."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._trained()}
+
+    @torch.no_grad()
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Install weights that `state_dict` returned.
+
+        Raises:
+            KeyError: The names are not those of this policy's trained weights.
+        """
+        trained = dict(self._trained())
+        if trained.keys() != tensors.keys():
+            wrong = sorted(trained.keys() ^ tensors.keys())
+            raise KeyError(f"{len(wrong)} weights are missing or unknown, e.g. {wrong[:3]}: another model or tuning")
+        for name, tensor in tensors.items():
+            trained[name].copy_(tensor)
+
+    def parameter_groups(self, lr: float, value_lr: float) -> list[dict[str, object]]:
+        """Return optimizer groups: the trained part of the model at `lr`, the value head at `value_lr`."""
+        trained = list(self._trained())
+        policy = [tensor for name, tensor in trained if not name.startswith("value_head.")]
+        head = [tensor for name, tensor in trained if name.startswith("value_head.")]
+        return [{"params": policy, "lr": lr, "name": "policy"}, {"params": head, "lr": value_lr, "name": "value"}]
+
+    def save(self, folder: Path) -> None:
+        """Write adapters or all weights, the value head, `policy.json` and the tokenizer to `folder`."""
+        multimodal_io.save(folder, self.parts.model, self.parts.value_head, self.front, self.settings)
+
+    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, one) for name, one in self.module.named_parameters() if one.requires_grad)
+
+    def _inputs(self, observations: Sequence[Observation]) -> dict[str, Tensor]:
+        made = self.front(observations, self.codec.prompt)
+        moved = {name: tensor.to(self._device) for name, tensor in made.items() if name in self._accepted}
+        return {name: t.to(self._dtype) if t.is_floating_point() else t for name, t in moved.items()}
+
+    def _forward(self, inputs: dict[str, Tensor], tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits `(B, L, V)` of `tokens` `(B, L)` and the feature `(B, D)` before the first."""
+        length = tokens.shape[1]
+        with self._hidden() as hidden:
+            if self._encoder_decoder:
+                start = torch.full_like(tokens[:, :1], self.parts.model.config.decoder_start_token_id)
+                shifted = torch.cat([start, tokens[:, :-1]], 1)
+                logits = self.parts.model(**inputs, decoder_input_ids=shifted, use_cache=False).logits
+            else:
+                keep = {"logits_to_keep": length + 1} if self._keeps_logits else {}
+                logits = self.parts.model(**_appended(inputs, tokens, mask), **keep, use_cache=False).logits
+                logits = logits[:, -length - 1 : -1]
+        feature = hidden[0][:, 0] if self._encoder_decoder else hidden[0][:, -length - 1]
+        return logits, feature
+
+    @contextmanager
+    def _hidden(self) -> Iterator[list[Tensor]]:
+        """Collect what enters the output layer: the last hidden states, one tensor per forward pass."""
+        collected: list[Tensor] = []
+
+        def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
+            if not collected:
+                collected.append(args[0])
+
+        handle = _bare(self.parts.model).get_output_embeddings().register_forward_pre_hook(note)
+        try:
+            yield collected
+        finally:
+            handle.remove()
+
+    def _value(self, feature: Tensor) -> Tensor:
+        feature = feature.float()
+        return self.parts.value_head(feature if self.value_trunk_gradient else feature.detach()).squeeze(-1)
+
+    def _decision(self, tokens: list[int], logprobs: list[float], value: float) -> Decision:
+        ends = [i + 1 for i, token in enumerate(tokens) if token in self.eos]
+        ids = tokens[: ends[0]] if ends else tokens
+        text = str(self.front.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return Decision(tuple(ids), tuple(logprobs[: len(ids)]), value, text, self.codec.decode(text))
+
+    def _pad_right(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        longest = max(map(len, token_ids))
+        tokens = torch.full((len(token_ids), longest), self.eos[0], dtype=torch.long)
+        mask = torch.zeros(len(token_ids), longest, dtype=torch.bool)
+        for row, ids in enumerate(token_ids):
+            tokens[row, : len(ids)] = torch.tensor(list(ids), dtype=torch.long)
+            mask[row, : len(ids)] = True
+        return tokens.to(self._device), mask.to(self._device)
+
+
+def _bare(model: Any) -> Any:
+    """Return the transformers model inside peft's wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _appended(inputs: dict[str, Tensor], tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Return decoder-only `inputs` with the action's tokens after the prompt."""
+    prompt = inputs["input_ids"].shape
+    out = dict(inputs)
+    for name, tensor in inputs.items():
+        if tensor.shape != prompt:
+            continue
+        more = tokens if name == "input_ids" else mask.to(tensor.dtype) if name == "attention_mask" else None
+        out[name] = torch.cat([tensor, torch.zeros_like(tokens).to(tensor.dtype) if more is None else more], 1)
+    return out

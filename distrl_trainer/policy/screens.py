@@ -1,0 +1,103 @@
+"""Screens for grounding: labelled boxes of a phone that is walked at random. No task is involved.
+
+Invariant: a deterministic function of the seed. Frames are what the environment would show, shrunk as the
+tiny model shrinks them. Called by `grounding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from android_env_gym.actions import Action, PressKey, Swipe, Tap, TypeText
+from android_env_gym.devices.base import Device, UiNode
+from android_env_gym.rendering import observe
+from distrl_trainer.policy.tiny_policy import shrink
+from distrl_trainer.policy.tiny_vocab import COLUMNS, ROWS, cell_of
+
+SCREEN = (448, 224)
+MAX_LABEL = 40
+
+
+class Widget(msgspec.Struct, frozen=True):
+    """A label on the screen, the cell of its centre and all cells whose centre lies inside it."""
+
+    label: str
+    centre: int
+    inside: tuple[int, ...]
+
+
+class Screen(msgspec.Struct, frozen=True):
+    """A frame `(448, 224, 3)` and the widgets on it whose label occurs once."""
+
+    frame: NDArray[np.uint8]
+    widgets: tuple[Widget, ...]
+
+
+def screen_of(frame: NDArray[np.uint8], nodes: Sequence[UiNode]) -> Screen:
+    """Return the screen that `frame` (RGB, device pixels) and its accessibility `nodes` show."""
+    height, width = frame.shape[:2]
+    found: dict[str, list[Widget]] = {}
+    for node in nodes:
+        label = " ".join((node.text or node.label).split())
+        if not node.enabled or not 0 < len(label) <= MAX_LABEL:
+            continue
+        widget = _widget(label, node, width, height)
+        if widget is not None:
+            found.setdefault(label.lower(), []).append(widget)
+    unique = tuple(group[0] for group in found.values() if len({widget.inside for widget in group}) == 1)
+    return Screen(shrink(observe(frame, SCREEN)), unique)
+
+
+def _widget(label: str, node: UiNode, width: int, height: int) -> Widget | None:
+    left, top, right, bottom = node.bounds
+    x, y = (left + right) / 2 / width, (top + bottom) / 2 / height
+    if right - left < 4 or bottom - top < 4 or not (0 <= x <= 1 and 0 <= y <= 1):
+        return None
+    columns = [c for c in range(COLUMNS) if left <= (c + 0.5) / COLUMNS * width < right]
+    rows = [r for r in range(ROWS) if top <= (r + 0.5) / ROWS * height < bottom]
+    centre = cell_of(x, y)
+    return Widget(label, centre, tuple(sorted({centre, *(r * COLUMNS + c for r in rows for c in columns)})))
+
+
+def walk(
+    make_phone: Callable[[int], Device], rng: np.random.Generator, *, steps_per_phone: int = 80
+) -> Iterator[Screen]:
+    """Yield the screens of a random walk without end: mostly taps on what can be tapped, a new phone now and then.
+
+    Args:
+        make_phone: Seed -> a phone with other contents.
+        rng: Every choice comes from it.
+        steps_per_phone: Actions before the next phone.
+    """
+    words: list[str] = ["hello"]
+    while True:
+        phone = make_phone(int(rng.integers(2**31)))
+        phone.reset()
+        for _ in range(steps_per_phone):
+            frame, nodes = phone.screenshot(), phone.ui_tree()
+            screen = screen_of(frame, nodes)
+            if len(screen.widgets) > 1:
+                yield screen
+            words = (words + [widget.label for widget in screen.widgets])[-500:]
+            phone.perform(_choose(nodes, frame.shape[1], frame.shape[0], words, rng))
+        phone.close()
+
+
+def _choose(nodes: Sequence[UiNode], width: int, height: int, words: list[str], rng: np.random.Generator) -> Action:
+    draw = rng.random()
+    focused = any(node.focused and node.editable for node in nodes)
+    if focused and draw < 0.4:
+        return TypeText(words[rng.integers(len(words))]) if draw < 0.3 else PressKey("enter")
+    if draw < 0.5:
+        return PressKey("back") if draw < 0.47 else PressKey("home")
+    if draw < 0.6 and any(node.scrollable for node in nodes):
+        return Swipe(0.5, 0.7, 0.5, 0.3) if draw < 0.57 else Swipe(0.5, 0.3, 0.5, 0.7)
+    boxes = [node.bounds for node in nodes if node.clickable and node.enabled]
+    if not boxes:
+        return PressKey("back")
+    left, top, right, bottom = boxes[rng.integers(len(boxes))]
+    return Tap(min(max((left + right) / 2 / width, 0), 1), min(max((top + bottom) / 2 / height, 0), 1))

@@ -1,0 +1,55 @@
+"""SB3's `predict` on a policy that remembers: past screenshots and action texts travel in `state`.
+
+Invariant: the policy is shown what a collector would show it. Called by `DistRL.predict`, and so by SB3's
+`evaluate_policy` and `EvalCallback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distrl_trainer.observations import View
+from distrl_trainer.policy.base import Observation, Policy
+from distrl_trainer.prompts import action_text
+
+Past = tuple[tuple[NDArray[np.uint8], ...], tuple[str, ...]]
+"""Of one phone: the last screenshots and the last action texts, newest last."""
+
+
+def predict_actions(
+    policy: Policy,
+    view: View,
+    observation: Mapping[str, Any],
+    state: tuple[Past, ...] | None,
+    episode_start: NDArray[np.bool_] | None,
+    *,
+    greedy: bool,
+) -> tuple[Any, tuple[Past, ...]]:
+    """Return typed actions and the next state; arguments as in `DistRL.predict`."""
+    single = np.ndim(observation["screenshot"]) == 3
+    frames = [observation["screenshot"]] if single else list(observation["screenshot"])
+    instructions = [observation["instruction"]] if single else list(observation["instruction"])
+    nothing: Past = ((), ())
+    past = list(state) if state is not None else [nothing] * len(frames)
+    if episode_start is not None:
+        past = [nothing if fresh else one for fresh, one in zip(episode_start, past, strict=True)]
+    shown = [
+        Observation(
+            instruction=str(instruction),
+            frames=(*before, frame)[-view.frames :],
+            history=texts,
+        )
+        for instruction, frame, (before, texts) in zip(instructions, frames, past, strict=True)
+    ]
+    decisions = policy.act(shown, greedy=greedy)
+    actions = np.empty(len(decisions), dtype=object)
+    actions[:] = [decision.action for decision in decisions]
+    after = tuple(
+        (one.frames, (*one.history, action_text(decision.action))[-view.history :] if view.history else ())
+        for one, decision in zip(shown, decisions, strict=True)
+    )
+    return (actions[0] if single else actions), after

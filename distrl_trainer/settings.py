@@ -1,0 +1,149 @@
+"""Reads, checks and writes the settings of a run.
+
+Invariant: every value that leaves `load_config` satisfies the bounds written in `distrl_trainer.config`, and `to_yaml`
+of it loads to the same value. Importing this module costs no torch. Callers: the command line, checkpoints, tests.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+import tyro
+import yaml
+
+from distrl_trainer.config import ABLATIONS, PRESETS, RunConfig
+
+
+class ConfigError(ValueError):
+    """A setting or a settings file is wrong; the message says what was got, what is allowed, what to do."""
+
+
+class OverrideError(ConfigError):
+    """The wrong setting stood on the command line (wrong usage: exit status 2)."""
+
+
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the resolved settings: defaults < preset and ablations < the YAML file < `overrides`.
+
+    Args:
+        path: YAML file, or None for the defaults.
+        overrides: Command-line words such as `["--env.suite", "general"]`.
+
+    Raises:
+        ConfigError: The file is missing or malformed, a key is unknown or a value out of bounds.
+        OverrideError: The same for a value given in `overrides`.
+        SystemExit: An override cannot be parsed; tyro has printed why (status 2).
+    """
+    given = _read_yaml(Path(path)) if path else {}
+    chosen = _override(_convert(given, str(path)), overrides).algorithm
+    layers = [PRESETS[chosen.name], *(ABLATIONS[name] for name in chosen.without), given]
+    config = _override(_convert(_merge(layers), str(path)), overrides)
+    try:
+        return validated(config)
+    except ConfigError as error:
+        if overrides:
+            raise OverrideError(str(error)) from None
+        raise
+
+
+def validated(config: RunConfig) -> RunConfig:
+    """Return `config` if every bound holds (tyro and direct construction do not check them).
+
+    Raises:
+        ConfigError: A value is out of bounds, or two contradict each other.
+    """
+    config = _convert(msgspec.to_builtins(config), "settings")
+    algorithm = config.algorithm
+    if algorithm.value_loss == "bce" and algorithm.gamma != 1:
+        raise ConfigError(
+            f"algorithm.value_loss bce is valid for algorithm.gamma 1 only, got {algorithm.gamma}; set gamma 1 or huber"
+        )
+    if algorithm.minibatch > algorithm.batch_steps:
+        raise ConfigError(
+            f"algorithm.minibatch {algorithm.minibatch} exceeds algorithm.batch_steps {algorithm.batch_steps}; lower it"
+        )
+    if config.replay.min_steps > config.replay.capacity_steps:
+        raise ConfigError(
+            f"replay.min_steps {config.replay.min_steps} exceeds replay.capacity_steps {config.replay.capacity_steps}"
+        )
+    return config
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Return `config` as YAML that `load_config` reads back to an equal value."""
+    return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
+
+
+def nearest(got: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean ...?` or the list of what is allowed, to end an error message with."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(got, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"allowed: {', '.join(names)}"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        found = [str(p) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        hint = nearest(str(path), found) if found else f"no YAML file in {path.parent}"
+        raise ConfigError(f"settings file {path} does not exist; {hint}")
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {path} is not YAML: {' '.join(str(error).split())}") from error
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise ConfigError(f"settings file {path} holds a {type(given).__name__}; expected sections such as `env:`")
+    _check_keys(given, RunConfig, "", path)
+    return given
+
+
+def _check_keys(given: Mapping[Any, Any], struct: type[msgspec.Struct], where: str, path: Path) -> None:
+    hints = get_type_hints(struct)
+    for key, value in given.items():
+        if key not in hints:
+            raise ConfigError(f"{path}: unknown key {where}{key}; {nearest(str(key), hints)}")
+        inner = hints[key]
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
+            _check_keys(value, inner, f"{where}{key}.", path)
+
+
+def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
+    try:
+        # not strict: YAML 1.1 reads 2e-4 as a string
+        return msgspec.convert(values, RunConfig, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at ")
+        where = re.sub(r"^`\$\.?|`$", "", place)
+        got: Any = values
+        for key in re.sub(r"\[.*", "", where).split("."):
+            got = got.get(key) if isinstance(got, Mapping) else got
+        raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {got!r}") from error
+
+
+def _override(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    if not overrides:
+        return config
+    return tyro.cli(
+        RunConfig,
+        default=config,
+        args=list(overrides),
+        prog="distrl-train",
+        description="Settings, as `--section.field value`.",
+        config=(tyro.conf.FlagConversionOff,),
+    )
+
+
+def _merge(layers: Sequence[Mapping[str, Mapping[str, object]]]) -> dict[str, dict[str, object]]:
+    merged: dict[str, dict[str, object]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            merged.setdefault(section, {}).update(values)
+    return merged

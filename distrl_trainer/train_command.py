@@ -1,0 +1,299 @@
+"""`distrl-train train`: warm start, evaluation, RL, choice of the policy, evaluation, report; and `warmup` alone.
+
+Invariant: every phase leaves its result in the run's folder under a name that exists only when it is complete, so that
+`--resume` begins with the first phase that is not. Once RL has started the oracle is not asked again. Caller: `cli`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+import msgspec
+import torch
+
+from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.evaluation import EvaluationResult, compare, env_spec, evaluate, plan
+from distrl_trainer.inspect_html import load_trajectories
+from distrl_trainer.interrupts import Interrupted, Interrupts
+from distrl_trainer.live import LiveView, Status, make_console
+from distrl_trainer.observations import View
+from distrl_trainer.play_commands import emit_json
+from distrl_trainer.policy import Policy, load_policy
+from distrl_trainer.report import CurvePoint, Summary, plot_curve, result_table, write_summary
+from distrl_trainer.rl_phase import RLPhase
+from distrl_trainer.run_folder import RunFolder, read_json, write_folder, write_json
+from distrl_trainer.storage import write_atomic
+from distrl_trainer.trajectory import Trajectory, encode
+from distrl_trainer.warmup import CloningResult, clone, load_demonstrations, record_demonstrations
+
+logger = logging.getLogger(__name__)
+
+DEMONSTRATIONS = "demonstrations"
+
+
+def train(arguments: argparse.Namespace, config: RunConfig) -> int:
+    """Run a training with `config`, or resume one with the settings stored in its folder, and print its result."""
+    folder = RunFolder(arguments.out or Path(config.run.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"))
+    if arguments.resume:
+        config = folder.resume(arguments.config, arguments.overrides)
+    else:
+        for split in ("train", config.eval.split):  # wrong names are refused before anything is made
+            plan(config.env.suite, split, episodes=1, seed=0)
+        folder.begin(config)
+    console = make_console(stderr=arguments.json)
+    _set_threads(config)
+    try:
+        with Interrupts() as interrupts, LiveView(console) as view:
+            run = _Run(config, folder, view, interrupts)
+            summary = run.go()
+    except Interrupted:
+        console.print(
+            f"stopped; continue with: distrl-train train --out {folder.root} --resume", highlight=False, soft_wrap=True
+        )
+        return 0
+    except Exception:
+        folder.abandon()
+        raise
+    if run.before is not None and run.after is not None:
+        console.print(result_table(run.before, run.after))
+    console.print(_verdict(summary, folder), highlight=False, soft_wrap=True)
+    if arguments.json:
+        emit_json(msgspec.to_builtins(summary))
+    return 0
+
+
+def warmup(arguments: argparse.Namespace, config: RunConfig) -> int:
+    """Make the supervised start alone and write its policy."""
+    console = make_console(stderr=arguments.json)
+    _set_threads(config)
+    with LiveView(console) as view:
+        result = make_warm_start(config, arguments.out, view)
+    if arguments.json:
+        emit_json({"out": str(arguments.out), "cloning": msgspec.to_builtins(result)})
+    else:
+        console.print(f"warm policy in {arguments.out}")
+    return 0
+
+
+def make_warm_start(config: RunConfig, target: Path, view: LiveView) -> CloningResult | None:
+    """Write the warm policy and its demonstrations to `target`, whole or not at all.
+
+    Returns:
+        How cloning went; None if there was nothing to clone.
+
+    Raises:
+        ModelError: No such model.
+        WarmupError: The demonstrations cannot be had, or cloning diverged.
+        StorageError: The disk refused.
+    """
+    settings, shown = config.warmup, View(config.policy.frames, config.policy.history)
+    start = msgspec.structs.replace(config.policy, model=settings.weights or config.policy.model)
+    policy = load_policy(start, seed=config.run.seed)
+    demonstrations = _demonstrations(config, policy, view)
+    result = None
+    if demonstrations and not settings.weights:
+        result = clone(
+            policy,
+            demonstrations,
+            settings,
+            view=shown,
+            seed=config.run.seed,
+            progress=lambda epoch, seen, unseen: view.update(
+                Status(done=epoch, total=settings.max_epochs, losses={"training": seen, "validation": unseen})
+            ),
+        )
+        view.note(
+            f"cloned {len(demonstrations)} demonstrations, {result.epochs} epochs, "
+            f"validation loss {min(result.validation_losses):.3f}"
+        )
+
+    def fill(folder: Path) -> None:
+        policy.save(folder)
+        (folder / DEMONSTRATIONS).mkdir()
+        for item in demonstrations:
+            (folder / DEMONSTRATIONS / f"{item.id}.traj").write_bytes(encode(item))
+        if result is not None:
+            (folder / "cloning.json").write_bytes(msgspec.json.encode(result))
+
+    write_folder(target, fill)
+    return result
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(self, config: RunConfig, folder: RunFolder, view: LiveView, interrupts: Interrupts) -> None:
+        self.config = config
+        self.folder = folder
+        self.before: EvaluationResult | None = None
+        self.after: EvaluationResult | None = None
+        self._view = view
+        self._interrupts = interrupts
+        self._clock = folder.root / "seconds.json"
+        self._seconds: dict[str, float] = read_json(self._clock, dict[str, float]) or {}
+
+    def go(self) -> Summary:
+        """Go through all phases that are not complete and return the summary."""
+        if not self.folder.warm.is_dir():
+            self._timed("warm start", lambda: make_warm_start(self.config, self.folder.warm, self._view))
+        self.before = self._evaluation("before", lambda: self._load(self.folder.warm), None)
+        phase = RLPhase(self.config, self.folder, self._kept_demonstrations(), self._view, self._interrupts)
+        self._view.phase("control arm: cloning" if phase.is_control else "RL")
+        phase.run()
+        write_folder(self.folder.policy, phase.policy.save)
+        recorder = _Recorder(self.folder.episodes, self.config.run.record_episodes)
+        name = f"after-{phase.progress.best_steps:09d}-{self.config.run.total_env_steps:09d}"
+        self.after = self._evaluation(name, lambda: phase.policy, recorder)
+        summary = self._summary(phase, self.before, self.after)
+        points = [
+            *phase.progress.curve,
+            CurvePoint(env_steps=0, rate=self.before.success, kind="test"),
+            CurvePoint(env_steps=phase.done, rate=self.after.success, kind="test"),
+        ]
+        title = f"{self.config.algorithm.name} on {self.config.env.suite}, seed {self.config.run.seed}"
+        plot_curve(self.folder.curve, points, title)
+        write_summary(self.folder.root, summary)
+        return summary
+
+    def _timed(self, name: str, work: Callable[[], object]) -> None:
+        self._view.phase(name)
+        begun = time.monotonic()
+        work()
+        self._seconds[name.replace(" ", "_")] = time.monotonic() - begun
+        write_json(self._clock, self._seconds)
+
+    def _load(self, folder: Path) -> Policy:
+        return load_policy(_at(self.config.policy, folder), seed=self.config.run.seed)
+
+    def _kept_demonstrations(self) -> Sequence[Trajectory]:
+        folder = self.folder.warm / DEMONSTRATIONS
+        return load_trajectories(folder) if any(folder.glob("*.traj")) else ()
+
+    def _evaluation(
+        self, name: str, policy: Callable[[], Policy], record: Callable[[Trajectory], None] | None
+    ) -> EvaluationResult:
+        """Return the stored evaluation, or make and store it."""
+        path = self.folder.evaluations / f"{name}.json"
+        stored = read_json(path, EvaluationResult)
+        label = name.partition("-")[0]
+        if stored is None:
+            settings = self.config.eval
+
+            def work() -> None:
+                result = evaluate(
+                    policy(),
+                    self.config.env,
+                    split=settings.split,
+                    episodes=settings.episodes,
+                    seed=settings.seed,
+                    envs=settings.envs,
+                    view=View(self.config.policy.frames, self.config.policy.history),
+                    record=record,
+                    progress=lambda done: self._view.update(Status(done=done, total=settings.episodes)),
+                )
+                write_json(path, result)
+
+            self._timed(label, work)
+            stored = read_json(path, EvaluationResult)
+            assert stored is not None
+        self._view.evaluated(f"{label}, {stored.split} goals", str(stored.success))
+        return stored
+
+    def _summary(self, phase: RLPhase, before: EvaluationResult, after: EvaluationResult) -> Summary:
+        done, counters, gate = phase.progress, phase.model.books.counters, phase.model.books.gate.counts
+        learning = done.seconds - done.validation_seconds
+        name = "control" if phase.is_control else "rl"
+        parts = {**self._seconds, name: learning, "validation": done.validation_seconds}
+        return Summary(
+            before=before.success,
+            after=after.success,
+            env_steps=phase.model.num_timesteps,
+            trajectories=counters.trajectories,
+            updates=done.updates,
+            dropped_lag=gate.dropped,
+            infra_errors=counters.failures + before.infra_errors + after.infra_errors,
+            max_lag_admitted=gate.max_lag_admitted,
+            seconds={**parts, "total": sum(parts.values())},
+            busy=done.busy,
+            algorithm=self.config.algorithm.name,
+            seed=self.config.run.seed,
+            chosen=phase.chosen(),
+            demonstrations=len(list((self.folder.warm / DEMONSTRATIONS).glob("*.traj"))),
+            comparison=compare(before, after),
+            templates_before=before.templates,
+            templates_after=after.templates,
+            curve=done.curve,
+        )
+
+
+class _Recorder:
+    """Writes the first `count` episodes, each of another template as far as there are enough."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._folder = folder
+        self._left = count
+        self._seen: set[str] = set()
+
+    def __call__(self, trajectory: Trajectory) -> None:
+        if not self._left or trajectory.template in self._seen:
+            return
+        self._seen.add(trajectory.template)
+        self._left -= 1
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self._folder / f"{trajectory.task_id.replace('/', '_')}.traj", encode(trajectory))
+
+
+def _demonstrations(config: RunConfig, policy: Policy, view: LiveView) -> Sequence[Trajectory]:
+    settings, shown = config.warmup, View(config.policy.frames, config.policy.history)
+    if settings.trajectories:
+        return load_demonstrations(Path(settings.trajectories), policy, view=shown)
+    beside = Path(settings.weights) / DEMONSTRATIONS
+    if settings.weights:
+        return load_demonstrations(beside, policy, view=shown) if beside.is_dir() else ()
+    if not settings.demonstrations:
+        return ()
+    spec = env_spec(config.env, "train")
+    total = settings.demonstrations
+    return record_demonstrations(
+        total,
+        spec,
+        policy,
+        view=shown,
+        seed=config.run.seed,
+        progress=lambda done: view.update(Status(done=done, total=total)),
+    )
+
+
+def _at(policy: PolicyConfig, folder: Path) -> PolicyConfig:
+    return msgspec.structs.replace(policy, model=str(folder))
+
+
+def _set_threads(config: RunConfig) -> None:
+    torch.set_num_threads(config.run.threads)
+    cv2.setNumThreads(1)
+    with suppress(RuntimeError):  # can be set once per process only, before the first parallel work
+        torch.set_num_interop_threads(1)
+
+
+def _verdict(summary: Summary, folder: RunFolder) -> str:
+    gain = summary.after.rate - summary.before.rate
+    lines = [
+        f"success {summary.before} -> {summary.after}, {gain * 100:+.1f} points in {summary.seconds['total']:.0f} s"
+    ]
+    if summary.comparison is not None:
+        paired = summary.comparison
+        lines.append(
+            f"paired difference {paired.difference * 100:+.1f} points "
+            f"[{paired.low * 100:+.1f}, {paired.high * 100:+.1f}], McNemar p = {paired.p_value:.2g}; "
+            f"final policy: {summary.chosen}"
+        )
+    lines.append(f"{folder.policy}, {folder.summary}, {folder.curve}")
+    lines.append(f"look at episodes: distrl-train inspect {folder.root} --html {folder.root / 'episodes.html'}")
+    return "\n".join(lines)

@@ -1,0 +1,205 @@
+"""Fleets: serial is reproducible, processes survive kills and leave nothing behind."""
+
+import os
+import signal
+import time
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+from runtime_fakes import TEMPLATES, FakePolicy, build_broken, build_fake, fake_pool, fake_spec
+
+from distrl_trainer.collector import CollectorName, CollectorStats
+from distrl_trainer.config import PolicyConfig
+from distrl_trainer.curriculum import TaskRequest
+from distrl_trainer.fleet import FleetError, Retries, SerialFleet, TaskQueue
+from distrl_trainer.observations import View
+from distrl_trainer.process_fleet import Board, BoardTasks, CollectorSetup, ProcessFleet
+
+VIEW = View()
+
+
+def never():
+    return False
+
+
+def serial(device="sim", seed=0, policy=None):
+    return SerialFleet(fake_pool(4, device), policy or FakePolicy(), TEMPLATES, seed=seed, view=VIEW)
+
+
+def played(trajectories):
+    return [(item.id, item.template, item.instance, [step.token_ids for step in item.steps]) for item in trajectories]
+
+
+def test_serial_rounds_are_whole_and_reproducible():
+    first, second = serial(), serial()
+    for fleet in (first, second):
+        fleet.start()
+    a, b = first.collect(40, never), second.collect(40, never)
+    assert played(a) == played(b)
+    assert sum(len(item.steps) for item in a) >= 40
+    stats = first.stats()
+    assert stats.in_flight == 0 and stats.episodes == len(a) and 0 < stats.busy <= 1
+    assert first.collect(0, never) == []
+    first.close()
+    second.close()
+
+
+def test_serial_state_continues_exactly():
+    whole, part = serial(), serial()
+    probabilities = np.array([0.9, 0.1])
+    whole.share(probabilities)
+    part.share(probabilities)
+    first = whole.collect(30, never)
+    assert played(part.collect(30, never)) == played(first)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(part.state(), enc_hook=lambda a: a.tolist()))
+    resumed = serial()
+    resumed.load_state(state)
+    later = whole.collect(30, never)
+    assert played(resumed.collect(30, never)) == played(later)
+    assert not {item.id for item in first} & {item.id for item in later}
+
+
+def test_serial_stops_on_request_and_finishes_what_runs():
+    fleet = serial()
+    calls = iter([False, False, True, True, True, True, True, True, True, True, True, True])
+    found = fleet.collect(10**6, lambda: next(calls, True))
+    assert found and fleet.stats().in_flight == 0
+
+
+def test_failed_tasks_run_again_until_their_attempts_are_used():
+    fleet = serial(device="fail-fifth")
+    found = fleet.collect(100, never)
+    broken = [(item.template, item.instance) for item in found if not item.reward_valid]
+    assert broken
+    counts = [broken.count(task) for task in set(broken)]
+    assert max(counts) == 3
+    retries = Retries()
+    failed = next(item for item in found if not item.reward_valid)
+    assert retries.request(failed) == TaskRequest(failed.template, failed.instance, attempt=1)
+    assert retries.request(failed).attempt == 2
+    assert retries.request(failed) is None
+    assert retries.request(msgspec.structs.replace(failed, reward_valid=True)) is None
+
+
+def test_phones_that_always_fail_end_the_round_with_a_reason():
+    with pytest.raises(FleetError, match="the fake broke"):
+        serial(device="dead").collect(1000, never)
+
+
+def test_the_queue_hands_out_repeats_first_and_nothing_while_closed():
+    queue = TaskQueue(TEMPLATES)
+    queue.again(TaskRequest("fake.odd", 7, attempt=1))
+    queue.open = False
+    generator = np.random.default_rng(0)
+    assert queue.next(generator) is None and queue.due() == [TaskRequest("fake.odd", 7, attempt=1)]
+    queue.open = True
+    assert queue.next(generator).instance == 7
+    assert queue.next(generator).template in TEMPLATES
+
+
+def test_the_board_holds_collectors_back_and_forgets_lost_steps():
+    board = Board(2, 2)
+    tasks = BoardTasks(board, TEMPLATES)
+    board.probabilities[:] = [1.0, 0.0]
+    generator = np.random.default_rng(0)
+    assert board.held and tasks.next(generator) is None
+    board.allow(10)
+    assert tasks.next(generator).template == TEMPLATES[0]
+    board.write(0, CollectorStats(env_steps=6, steps_in_flight=2))
+    board.write(1, CollectorStats(env_steps=4, act_seconds=1.5))
+    assert board.held and board.read(1).act_seconds == 1.5
+    seen = Board(2, 2, board.cells)
+    assert seen.held and seen.read(0).env_steps == 6
+    board.retire(4)
+    board.clear(0)
+    assert not board.held
+
+
+def setups(tmp_path, count=1, device="sim"):
+    return [
+        CollectorSetup(
+            name=CollectorName(seed=1, index=index), envs=(fake_spec(device),) * 2, policy=PolicyConfig(),
+            templates=TEMPLATES, inbox=str(tmp_path / "inbox"), weights=str(tmp_path / "weights"),
+        )
+        for index in range(count)
+    ]  # fmt: skip
+
+
+def children():
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)  # polls another process
+
+
+@pytest.mark.slow
+def test_processes_follow_versions_hold_survive_a_kill_and_leave_nothing(tmp_path):
+    before = {child.pid for child in children()}
+    fleet = ProcessFleet(setups(tmp_path), restarts=3, build=build_fake)
+    policy = FakePolicy()
+    fleet.publish(policy, 0)
+    fleet.allow(20)
+    fleet.start()
+    try:
+        wait_for(lambda: fleet._board.held and fleet.stats().in_flight == 0)
+        made = fleet.stats().env_steps
+        assert 20 <= made <= 20 + 2 * 6  # held back at the allowance; what was begun is finished
+        found = fleet.collect(0, never)
+        fleet.acknowledge()
+        assert sum(len(item.steps) for item in found) == made
+        assert {item.oldest_version for item in found} == {0}
+        fleet.allow(10**9)
+        fleet.publish(policy, 1)
+        wait_for(lambda: any(step.version == 1 for item in fleet.collect(1, never) for step in item.steps))
+        fleet.acknowledge()
+        victim = fleet.processes[0]
+        os.kill(victim, signal.SIGINT)  # ignored: Ctrl-C is the learner's matter
+        alive = fleet.collect(20, never)
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(victim) or psutil.Process(victim).status() == "zombie")
+        waiting = fleet._inbox.waiting()
+        survivors = fleet.collect(0, never)
+        assert len(survivors) == waiting and all(item.reward_valid for item in survivors)
+        reborn = fleet.collect(1, never)
+        assert all("c0.1-" in item.id for item in reborn)
+        assert fleet.stats().restarts == 1 and len(fleet.processes) == 1
+        ids = [item.id for item in found + alive + survivors + reborn]
+        assert len(ids) == len(set(ids))
+    finally:
+        fleet.close()
+    fleet.close()
+    wait_for(lambda: {child.pid for child in children()} <= before, 10.0)
+    stats = fleet.stats()
+    assert stats.env_steps > 50 and 0 < stats.busy <= 1
+    # What was collected and not acknowledged is handed to the next fleet, which numbers its collectors on.
+    again = ProcessFleet(setups(tmp_path), build=build_fake)
+    again.load_state(fleet.state())
+    left = {received.trajectory.id for received in again._inbox.drain()}
+    assert {item.id for item in alive + survivors + reborn} <= left
+    assert not {item.id for item in found} & left
+    assert again.state() == {"incarnations": [2]}
+
+
+@pytest.mark.slow
+def test_a_collector_that_cannot_start_ends_the_run_with_a_reason(tmp_path):
+    fleet = ProcessFleet(setups(tmp_path), restarts=0, build=build_broken)
+    fleet.publish(FakePolicy(), 0)
+    fleet.start()
+    with pytest.raises(FleetError, match=r"c0\.0 ended with exit code 1"):
+        fleet.collect(1, never)
+    fleet.close()
+
+
+def test_setups_must_be_numbered(tmp_path):
+    with pytest.raises(ValueError, match="numbered"):
+        ProcessFleet(setups(tmp_path, count=2)[1:])

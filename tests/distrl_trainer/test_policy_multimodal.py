@@ -1,0 +1,246 @@
+"""`MultimodalPolicy` on tiny random models of real shapes, saved to disk and loaded as a user would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
+
+from android_env_gym.actions import ActionError, Finish, Tap, TypeText
+from distrl_trainer.config import PolicyConfig
+from distrl_trainer.policy import ModelError, load_policy
+from distrl_trainer.policy.base import Observation
+from distrl_trainer.policy.multimodal import MultimodalPolicy
+from distrl_trainer.policy.t5_vision import T5VisionConfig, T5VisionForConditionalGeneration
+
+SPECIAL = ["<pad>", "<eos>", "<image>", "<vs>", "<ve>", "<video>"]
+TEMPLATE = (
+    "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}<vs><image><ve>"
+    "{% else %}{{ c.text }}{% endif %}{% endfor %}{% endfor %}\nassistant:"
+)
+
+
+def make_tokenizer(folder: Path, template: str | None) -> PreTrainedTokenizerFast:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", extra_special_tokens=SPECIAL[2:]
+    )
+    if template:
+        fast.chat_template = template
+    fast.save_pretrained(folder)
+    return fast
+
+
+def _qwen_parts(vocabulary: int, rope: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    text: dict[str, object] = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "rope_parameters": rope,
+        "max_position_embeddings": 4096,
+    }
+    tokens: dict[str, object] = {
+        "image_token_id": 2,
+        "video_token_id": 5,
+        "vision_start_token_id": 3,
+        "vision_end_token_id": 4,
+    }
+    return text, tokens
+
+
+def make_qwen3(folder: Path) -> None:
+    size = len(make_tokenizer(folder, TEMPLATE))
+    text, tokens = _qwen_parts(size, {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]})
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "patch_size": 16,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision, **tokens)).save_pretrained(
+        folder
+    )
+    Qwen2VLImageProcessorPil(patch_size=16, min_pixels=64 * 64, max_pixels=64 * 128).save_pretrained(folder)
+
+
+def make_qwen25(folder: Path) -> None:
+    size = len(make_tokenizer(folder, TEMPLATE))
+    text, tokens = _qwen_parts(size, {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]})
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32}
+    vision |= {"fullatt_block_indexes": [1], "window_size": 56}
+    Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(text_config=text, vision_config=vision, **tokens)
+    ).save_pretrained(folder)
+    Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=56 * 112).save_pretrained(folder)
+
+
+def make_t5(folder: Path) -> None:
+    size = len(make_tokenizer(folder, None))
+    config = T5VisionConfig(
+        vocab_size=size,
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        image_token_id=2,
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=0,
+        image_height=64,
+        image_width=32,
+        vision_size=16,
+    )
+    T5VisionForConditionalGeneration(config).save_pretrained(folder)
+
+
+MAKERS = {"qwen3": make_qwen3, "qwen2.5": make_qwen25, "t5": make_t5}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for name, maker in MAKERS.items():
+        made[name] = tmp_path_factory.mktemp(name.replace(".", "_"))
+        torch.manual_seed(0)
+        maker(made[name])
+    return made
+
+
+def observations() -> list[Observation]:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (448, 224, 3), dtype=np.uint8) for _ in range(3)]
+    return [
+        Observation("open <image> the clock", (frames[0],), ("tap 0.10 0.20",)),
+        Observation("a longer instruction than the first one", (frames[1],)),
+        Observation("x", (frames[2],), ("press back", "wait 1")),
+    ]
+
+
+def load(folder: Path, **changes: object) -> MultimodalPolicy:
+    settings: dict[str, object] = {"tuning": "lora", "max_new_tokens": 20, "device": "cpu", **changes}
+    policy = load_policy(PolicyConfig(model=str(folder), **settings), seed=1)  # pyright: ignore[reportArgumentType]
+    assert isinstance(policy, MultimodalPolicy)
+    return policy
+
+
+def perturb(policy: MultimodalPolicy) -> None:
+    generator = torch.Generator().manual_seed(3)
+    tensors = {name: t + 0.1 * torch.randn(t.shape, generator=generator) for name, t in policy.state_dict().items()}
+    policy.load_state_dict(tensors)
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_acting_and_evaluating_give_the_same_numbers(folders: dict[str, Path], name: str, tuning: str) -> None:
+    policy = load(folders[name], tuning=tuning)
+    perturb(policy)
+    decisions = policy.act(observations(), generator=torch.Generator().manual_seed(0))
+    again = policy.act(observations(), generator=torch.Generator().manual_seed(0))
+    assert [d.token_ids for d in decisions] == [d.token_ids for d in again]
+    with torch.no_grad():
+        found = policy.evaluate(observations(), [d.token_ids for d in decisions])
+        values = policy.values(observations())
+    for row, decision in enumerate(decisions):
+        count = len(decision.token_ids)
+        assert 1 <= count <= 20
+        np.testing.assert_allclose(found.logprobs[row, :count].numpy(), decision.logprobs, atol=2e-4)
+        assert found.mask[row].sum() == count
+        assert found.values[row].item() == pytest.approx(decision.value, abs=2e-4)
+        assert values[row].item() == pytest.approx(decision.value, abs=2e-4)
+    assert (found.entropy[found.mask] > 0).all()
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_saved_lora_policy_is_the_same_policy(folders: dict[str, Path], name: str, tmp_path: Path) -> None:
+    policy = load(folders[name])
+    perturb(policy)
+    policy.save(tmp_path / "saved")
+    assert not list((tmp_path / "saved").rglob("*.bin"))
+    twin = load(tmp_path / "saved")
+    for key, tensor in policy.state_dict().items():
+        assert torch.equal(tensor, twin.state_dict()[key]), key
+    one, other = policy.act(observations(), greedy=True), twin.act(observations(), greedy=True)
+    assert [d.token_ids for d in one] == [d.token_ids for d in other]
+
+
+def test_a_policy_tuned_in_full_is_saved_whole(folders: dict[str, Path], tmp_path: Path) -> None:
+    policy = load(folders["t5"], tuning="full")
+    perturb(policy)
+    policy.save(tmp_path / "saved")
+    twin = load(tmp_path / "saved", tuning="auto")
+    assert twin.settings.tuning == "full"
+    assert [d.token_ids for d in policy.act(observations(), greedy=True)] == [
+        d.token_ids for d in twin.act(observations(), greedy=True)
+    ]
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_only_adapters_and_value_head_are_trained_and_published(folders: dict[str, Path], name: str) -> None:
+    policy = load(folders[name])
+    names = list(policy.state_dict())
+    assert names and all("lora_" in name or name.startswith("value_head.") for name in names)
+    target = [policy.encode_action(Tap(0.5, 0.25), one) for one in observations()]
+    policy.evaluate(observations(), target).logprobs.sum().backward()
+    trained = [p for group in policy.parameter_groups(1e-3, 1e-3) for p in group["params"]]  # type: ignore[union-attr]
+    assert len(trained) == len(names)
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+
+
+@pytest.mark.slow
+def test_it_learns_an_action_and_decodes_it(folders: dict[str, Path]) -> None:
+    policy = load(folders["t5"], tuning="full", max_new_tokens=40)
+    shown = observations()[:2]
+    wanted = [Finish("complete"), TypeText("hi")]
+    target = [policy.encode_action(action, one) for action, one in zip(wanted, shown, strict=True)]
+    optimizer = torch.optim.Adam(policy.parameter_groups(1e-2, 1e-3))
+    for _ in range(40):
+        optimizer.zero_grad()
+        (-policy.evaluate(shown, target).logprobs.sum()).backward()
+        optimizer.step()
+    assert [decision.action for decision in policy.act(shown, greedy=True)] == wanted
+
+
+def test_weights_of_another_model_are_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(KeyError, match="another model or tuning"):
+        load(folders["t5"]).load_state_dict(load(folders["qwen3"]).state_dict())
+
+
+def test_an_action_that_is_too_long_is_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(ActionError, match="allowed are 20"):
+        load(folders["t5"]).encode_action(TypeText("x" * 50), observations()[0])
+
+
+def test_a_folder_without_weights_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    with pytest.raises(ModelError, match="tiny") as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_lora_targets_are_named(folders: dict[str, Path]) -> None:
+    with pytest.raises(ModelError, match="lora_targets"):
+        load(folders["t5"], lora_targets=("nothing_like_it",))
