@@ -26,6 +26,7 @@ EXPECTED = frozenset(
         "android_env_gym.vector_worker.WorkerError",
         "distrl_trainer.archive.ArchiveError",
         "distrl_trainer.checkpoint.CheckpointError",
+        "distrl_trainer.collector.CollectorError",
         "distrl_trainer.evaluation.EvaluationError",
         "distrl_trainer.fleet.FleetError",
         "distrl_trainer.inspect_html.InspectError",

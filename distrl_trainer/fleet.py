@@ -21,6 +21,7 @@ from distrl_trainer.collector import Collector, CollectorError, CollectorName, C
 from distrl_trainer.curriculum import TaskRequest, draw_task
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
+from distrl_trainer.shaping import ShapingConfig
 from distrl_trainer.trajectory import Trajectory
 
 MAX_ATTEMPTS = 3
@@ -156,13 +157,24 @@ class SerialFleet:
         templates: Task templates to draw from.
         seed: Seed of the run.
         view: How much of the past the policy is shown.
+        shaping: Penalties stored beside the task reward.
     """
 
-    def __init__(self, pool: AsyncEnvPool, policy: Policy, templates: Sequence[str], *, seed: int, view: View) -> None:
+    def __init__(
+        self,
+        pool: AsyncEnvPool,
+        policy: Policy,
+        templates: Sequence[str],
+        *,
+        seed: int,
+        view: View,
+        shaping: ShapingConfig | None = None,
+    ) -> None:
         self._pool = pool
         self._policy = policy
         self._seed = seed
         self._view = view
+        self._shaping = shaping
         self._queue = TaskQueue(templates)
         self._retries = Retries()
         self._finished: list[Trajectory] = []
@@ -242,6 +254,7 @@ class SerialFleet:
             self._take,
             name=CollectorName(seed=self._seed),
             view=self._view,
+            shaping=self._shaping,
             first_episode=first_episode,
         )
 

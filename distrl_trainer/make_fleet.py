@@ -44,7 +44,7 @@ def make_fleet(
     view = View(frames=config.policy.frames, history=config.policy.history)
     if config.fleet.kind == "serial":
         pool = AsyncEnvPool(phones.specs, workers=phones.workers, step_timeout=phones.step_timeout)
-        return SerialFleet(pool, policy, templates, seed=seed, view=view)
+        return SerialFleet(pool, policy, templates, seed=seed, view=view, shaping=config.shaping)
     count = min(config.fleet.collectors, phones.num_envs)
     model = policy_config or _saved(policy, config.policy, folder / "collector_policy")
     setups = [
@@ -56,6 +56,7 @@ def make_fleet(
             inbox=str(folder / "inbox"),
             weights=str(folder / "weights"),
             view=view,
+            shaping=config.shaping,
             workers=math.ceil(phones.workers / count),
             step_timeout=phones.step_timeout,
             threads=config.run.threads,

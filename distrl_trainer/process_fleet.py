@@ -35,6 +35,7 @@ from distrl_trainer.inbox import Inbox, Received
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.policy.loading import load_policy
+from distrl_trainer.shaping import ShapingConfig
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.weights import WeightStore
 
@@ -58,6 +59,7 @@ class CollectorSetup(msgspec.Struct, frozen=True, kw_only=True):
     inbox: str
     weights: str
     view: View = View()
+    shaping: ShapingConfig = ShapingConfig()
     workers: int = 0
     step_timeout: float = 60.0
     threads: int = 1
@@ -169,7 +171,7 @@ def run_collector(
         doorbell.release()
 
     weights = StoredWeights(WeightStore(Path(setup.weights)))
-    collector = Collector(pool, policy, tasks, weights, emit, name=setup.name, view=setup.view)
+    collector = Collector(pool, policy, tasks, weights, emit, name=setup.name, view=setup.view, shaping=setup.shaping)
     try:
         while not board.stopped:
             collector.turn(timeout=WAIT_SECONDS)

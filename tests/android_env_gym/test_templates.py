@@ -17,6 +17,7 @@ from android_env_gym.tasks.pilot import Pilot
 from android_env_gym.tasks.suites import draw_task, goal_of, suite, suites, templates
 
 CONSTANT_LIMIT = 0.10
+CONSTANT_INSTANCES = 100
 
 
 @pytest.mark.parametrize("name", templates())
@@ -91,13 +92,17 @@ def _oracle_sequence(name: str, instance: int) -> list[Action]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", suites()["starter"])
 def test_no_constant_policy_solves_a_starter_template(name: str) -> None:
-    """The constant policies tried are the oracles of eight instances, each on 60 other instances."""
+    """The constant policies tried are the oracles of eight instances, each on `CONSTANT_INSTANCES` others.
+
+    With that many instances one standard deviation of a rate of 0.10 is 0.03; the best of eight may be two above,
+    and their mean half of one.
+    """
     rates = []
     for source in range(8):
         actions = _oracle_sequence(name, 1000 + source)
-        rates.append(np.mean([_solves(name, actions, instance) for instance in range(60)]))
-    assert max(rates) <= CONSTANT_LIMIT + 0.05, rates  # 60 episodes: one standard deviation is 0.04
-    assert float(np.mean(rates)) <= CONSTANT_LIMIT
+        rates.append(np.mean([_solves(name, actions, instance) for instance in range(CONSTANT_INSTANCES)]))
+    assert max(rates) <= CONSTANT_LIMIT + 0.06, rates
+    assert float(np.mean(rates)) <= CONSTANT_LIMIT + 0.02, rates
 
 
 def test_drawing_a_task_is_deterministic() -> None:

@@ -46,7 +46,7 @@ from distrl_trainer.trajectory import Step, Trajectory
 from distrl_trainer.vec_env import PhoneVecEnv
 
 SCREEN = (8, 6)
-ENV_ID = "runtime_fakes:FakePhone-v0"
+ENV_ID = "runtime_fakes:TrainerPhone-v0"
 TEMPLATES = ("fake.even", "fake.odd")
 TOKENS: tuple[Action | InvalidAction, ...] = (
     PressKey("back"),
@@ -124,7 +124,7 @@ class FakePhone(gym.Env):
         }
 
 
-gym.register(id="FakePhone-v0", entry_point=FakePhone)
+gym.register(id="TrainerPhone-v0", entry_point=FakePhone)
 
 
 def fake_spec(device: str = "sim", split: str = "train") -> EnvSpec:

@@ -169,6 +169,8 @@ _UNFOCUSED: dict[str, Any] = {"focus": "", "selected": False, "keyboard": Keyboa
 
 
 def _open(state: PhoneState, event: Open) -> Handled:
+    # A menu or sheet that led here must not be open again on the way back.
+    state = with_front(state, replace(front(state), dialog=""))
     stacks = {stack.app: stack for stack in state.system.stacks}
     pages = stacks.pop(event.page.app, Stack(event.page.app, ())).pages
     stack = Stack(event.page.app, (*pages, event.page))
