@@ -15,7 +15,7 @@ from android_env_gym.phone.system.reduce import handle, page_view, with_system
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.world.edit import put_settings
 
-COLUMNS = 8
+COLUMNS = 14
 GAP = 16
 SCALE = 0.5
 

@@ -83,11 +83,9 @@ def _save(state: ContactsState, key: int, page: Page) -> tuple[ContactsState, tu
     values = {name: page.field(name).strip() for name, _, _ in screens.FORM}
     if not values["first"] and not values["last"]:
         return state, (Toast("Add a name to save the contact"),)
-    known = state.person(key)
-    if known is not None:
-        edited = replace(known, **values)
-        people = tuple(edited if item.key == key else item for item in state.people)
+    if state.person(key) is not None:
+        people = tuple(replace(item, **values) if item.key == key else item for item in state.people)
         return replace(state, people=people), (Pop(), Toast("Contact saved"))
-    new = Contact(key=state.next_key, **values)
+    new = replace(Contact(state.next_key, ""), **values)
     after = ContactsState((*state.people, new), state.next_key + 1)
     return after, (Replace(Page("contacts", "person", str(new.key))), Toast("Contact saved"))
