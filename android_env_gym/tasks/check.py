@@ -51,7 +51,7 @@ def episode(
     phone = SimPhone(config)
     phone.apply_setup(state)
     before, steps, finish = phone.snapshot(), 0, None
-    judge = StateJudge()
+    judge = StateJudge((template,))
     for action in _actions(template, task, phone, kind):
         steps += 1
         if isinstance(action, Finish):

@@ -15,7 +15,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +40,10 @@ PHRASES = (
 )  # fmt: skip
 CENTRE_SHARE = 0.7
 DISTRACTED_SHARE = 0.3
-QUESTIONS_PER_SCREEN = 2
-LABELS_PER_SCREEN = 10
+QUESTIONS_PER_SCREEN = 1
+LABELS_PER_SCREEN = 16
+PART_SHARE = 0.4
+"""How often a question or label is one word of several, as a task may name a person by the first name."""
 
 
 class Batch(NamedTuple):
@@ -59,14 +62,24 @@ class Batch(NamedTuple):
     label_target: Tensor
 
 
+def label_counts(screens: Sequence[Screen]) -> Counter[str]:
+    """Return on how many of `screens` each label stands."""
+    return Counter(widget.label for screen in screens for widget in screen.widgets)
+
+
 def grounding_batch(
-    policy: TinyPolicy, screens: Sequence[Screen], rng: np.random.Generator, distractors: Sequence[str] = ()
+    policy: TinyPolicy, screens: Sequence[Screen], rng: np.random.Generator, counts: Mapping[str, int]
 ) -> Batch:
-    """Return questions "tap <label>" about `screens`; some hide the label among labels of other screens."""
+    """Return questions "tap <label>" about `screens`; some hide the label among labels of other screens.
+
+    Labels are drawn by the inverse square root of their `counts`, so that what stands on every screen does not
+    crowd out names and titles.
+    """
     asked: list[tuple[int, Widget]] = []
     read: list[tuple[int, Widget]] = []
+    distractors = list(counts)
     for row, screen in enumerate(screens):
-        order = [screen.widgets[i] for i in rng.permutation(len(screen.widgets))]
+        order = _order(screen, counts, rng)
         asked += [(row, widget) for widget in order[:QUESTIONS_PER_SCREEN]]
         read += [(row, widget) for widget in order[:LABELS_PER_SCREEN]]
     questions = [
@@ -74,7 +87,7 @@ def grounding_batch(
     ]
     images = policy.inputs([Observation("", (screen.frame,)) for screen in screens]).images
     inputs = policy.inputs(questions)._replace(images=images)
-    labels = policy.words([widget.label for _, widget in read])
+    labels = policy.words([_part(widget, screens[row], rng) for row, widget in read])
     return Batch(
         inputs,
         torch.tensor([row for row, _ in asked]),
@@ -86,9 +99,25 @@ def grounding_batch(
     )
 
 
+def _order(screen: Screen, counts: Mapping[str, int], rng: np.random.Generator) -> list[Widget]:
+    weights = np.array([counts.get(widget.label, 1) for widget in screen.widgets], np.float64) ** -0.5
+    picks = rng.choice(len(weights), size=len(weights), replace=False, p=weights / weights.sum())
+    return [screen.widgets[i] for i in picks]
+
+
+def _part(widget: Widget, screen: Screen, rng: np.random.Generator) -> str:
+    """Return the label, or now and then one word of it that no other label of the screen has."""
+    words = widget.label.split()
+    if len(words) < 2 or rng.random() > PART_SHARE:
+        return widget.label
+    word = words[rng.integers(len(words))]
+    others = (other.label.split() for other in screen.widgets if other is not widget)
+    return widget.label if any(word in other for other in others) else word
+
+
 def _phrase(widget: Widget, screen: Screen, distractors: Sequence[str], rng: np.random.Generator) -> str:
-    text = PHRASES[rng.integers(len(PHRASES))].format(widget.label)
-    if not distractors or rng.random() > DISTRACTED_SHARE:
+    text = PHRASES[rng.integers(len(PHRASES))].format(_part(widget, screen, rng))
+    if rng.random() > DISTRACTED_SHARE:
         return text
     here = " ".join(other.label.lower() for other in screen.widgets)
     others = [str(distractors[i]) for i in rng.integers(len(distractors), size=2)]
@@ -119,7 +148,7 @@ def grounding_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
     """
     stem = policy.model.stem(batch.inputs.images)
     answers = _answers(policy, batch, stem)[:, CELL_BASE:]
-    read = policy.model.read(stem[batch.label_rows], batch.labels).log_softmax(-1)
+    read = policy.model.read(stem, batch.labels, batch.label_rows).log_softmax(-1)
     return -(batch.target * answers).sum(-1).mean() - (batch.label_target * read).sum(-1).mean()
 
 
@@ -145,7 +174,7 @@ def train(
 
     The learning rate warms up over 100 steps and decays linearly to a tenth: pass the planned `updates`.
     """
-    distractors = [widget.label for screen in screens for widget in screen.widgets]
+    counts = label_counts(screens)
     optimizer = torch.optim.AdamW(policy.parameter_groups(lr, lr), weight_decay=0.01)
     policy.model.train()
     for update in range(updates):
@@ -153,7 +182,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
         picks = rng.integers(len(screens), size=batch)
-        loss = grounding_loss(policy, grounding_batch(policy, [screens[i] for i in picks], rng, distractors))
+        loss = grounding_loss(policy, grounding_batch(policy, [screens[i] for i in picks], rng, counts))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
@@ -208,7 +237,8 @@ def main() -> None:
         if update % 100 == 99:
             print(f"update {update + 1}: loss {np.mean(losses[-100:]):.3f}", file=sys.stderr)  # noqa: T201
     held_out = list(islice(walk(make_phone, np.random.default_rng([args.seed, 1])), 400))
-    questions = [grounding_batch(policy, held_out[i : i + 20], rng) for i in range(0, len(held_out), 20)]
+    counts = label_counts(screens)
+    questions = [grounding_batch(policy, held_out[i : i + 20], rng, counts) for i in range(0, len(held_out), 20)]
     accuracy = grounding_accuracy(policy, questions)
     policy.save(args.out)
     seconds = round(time.perf_counter() - start)

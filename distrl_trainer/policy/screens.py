@@ -31,7 +31,7 @@ class Widget(msgspec.Struct, frozen=True):
 
 
 class Screen(msgspec.Struct, frozen=True):
-    """A frame `(448, 224, 3)` and the widgets on it whose label occurs once."""
+    """A frame `(448, 224, 3)` and the widgets on it whose label names one place."""
 
     frame: NDArray[np.uint8]
     widgets: tuple[Widget, ...]
@@ -40,16 +40,24 @@ class Screen(msgspec.Struct, frozen=True):
 def screen_of(frame: NDArray[np.uint8], nodes: Sequence[UiNode]) -> Screen:
     """Return the screen that `frame` (RGB, device pixels) and its accessibility `nodes` show."""
     height, width = frame.shape[:2]
-    found: dict[str, list[Widget]] = {}
+    found: dict[str, list[tuple[Widget, bool]]] = {}
     for node in nodes:
         label = " ".join((node.text or node.label).split())
         if not node.enabled or not 0 < len(label) <= MAX_LABEL:
             continue
         widget = _widget(label, node, width, height)
         if widget is not None:
-            found.setdefault(label.lower(), []).append(widget)
-    unique = tuple(group[0] for group in found.values() if len({widget.inside for widget in group}) == 1)
-    return Screen(shrink(observe(frame, SCREEN)), unique)
+            found.setdefault(label.lower(), []).append((widget, node.clickable))
+    named = (_meant(group) for group in found.values())
+    return Screen(shrink(observe(frame, SCREEN)), tuple(widget for widget in named if widget is not None))
+
+
+def _meant(group: Sequence[tuple[Widget, bool]]) -> Widget | None:
+    """Return the widget that a label means: the only one, or the only one of several that can be tapped."""
+    for candidates in (group, [item for item in group if item[1]]):
+        if len({widget.inside for widget, _ in candidates}) == 1:
+            return candidates[0][0]
+    return None
 
 
 def _widget(label: str, node: UiNode, width: int, height: int) -> Widget | None:
@@ -64,7 +72,7 @@ def _widget(label: str, node: UiNode, width: int, height: int) -> Widget | None:
 
 
 def walk(
-    make_phone: Callable[[int], Device], rng: np.random.Generator, *, steps_per_phone: int = 80
+    make_phone: Callable[[int], Device], rng: np.random.Generator, *, steps_per_phone: int = 12
 ) -> Iterator[Screen]:
     """Yield the screens of a random walk without end: mostly taps on what can be tapped, a new phone now and then.
 
@@ -92,10 +100,10 @@ def _choose(nodes: Sequence[UiNode], width: int, height: int, words: list[str], 
     focused = any(node.focused and node.editable for node in nodes)
     if focused and draw < 0.4:
         return TypeText(words[rng.integers(len(words))]) if draw < 0.3 else PressKey("enter")
-    if draw < 0.5:
-        return PressKey("back") if draw < 0.47 else PressKey("home")
-    if draw < 0.6 and any(node.scrollable for node in nodes):
-        return Swipe(0.5, 0.7, 0.5, 0.3) if draw < 0.57 else Swipe(0.5, 0.3, 0.5, 0.7)
+    if draw < 0.15:
+        return PressKey("back") if draw < 0.12 else PressKey("home")
+    if draw < 0.3 and any(node.scrollable for node in nodes):
+        return Swipe(0.5, 0.7, 0.5, 0.35) if draw < 0.25 else Swipe(0.5, 0.3, 0.5, 0.7)
     boxes = [node.bounds for node in nodes if node.clickable and node.enabled]
     if not boxes:
         return PressKey("back")

@@ -227,11 +227,15 @@ class TinyModel(PreTrainedModel):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def read(self, stem: Tensor, labels: Tensor) -> Tensor:
-        """Return `(B, CELLS)` logits of where `labels` (word ids `(B, W, F)`) are written, from the stem alone."""
+    def read(self, stem: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        """Return `(B, CELLS)` logits of where `labels` are written, from the cell features alone.
+
+        `labels` are word ids `(B, W, F)`; label i stands on the screen with cell features `stem[rows[i]]`.
+        """
         present = (labels > 0).any(-1, keepdim=True).float()
         keys = (self.word_key(self.word_in(self._bag(labels))) * present).sum(1) / present.sum(1).clamp(min=1)
-        return torch.einsum("bd,bdn->bn", keys, self.cell_word(stem).flatten(2)) * keys.shape[-1] ** -0.5
+        cells = self.cell_word(stem).flatten(2)
+        return torch.einsum("bd,bdn->bn", keys, cells[rows]) * keys.shape[-1] ** -0.5
 
     def encode(self, inputs: Inputs, stem: Tensor | None = None) -> Memory:
         """Return the memory of a batch of observations: one pass, shared by policy and value.

@@ -15,7 +15,7 @@ from android_env_gym.devices.base import UiNode
 from distrl_trainer.config import PolicyConfig
 from distrl_trainer.policy import ModelError, load_policy
 from distrl_trainer.policy.base import Observation
-from distrl_trainer.policy.grounding import grounding_accuracy, grounding_batch, train
+from distrl_trainer.policy.grounding import grounding_accuracy, grounding_batch, label_counts, train
 from distrl_trainer.policy.loading import BASE_MODELS
 from distrl_trainer.policy.screens import Screen, screen_of
 from distrl_trainer.policy.tiny_model import TinyConfig, TinyModel
@@ -178,8 +178,8 @@ def test_grounding_learns_to_tap_the_named_button() -> None:
     rng = np.random.default_rng(0)
     policy = small_policy()
     screens, held_out = make_screens(100, rng), make_screens(30, rng)
-    questions = [grounding_batch(policy, held_out, rng)]
-    for _ in train(policy, screens, rng, updates=100, batch=8, lr=3e-3):
+    questions = [grounding_batch(policy, held_out, rng, label_counts(screens))]
+    for _ in train(policy, screens, rng, updates=160, batch=8, lr=3e-3):
         pass
     assert grounding_accuracy(policy, questions) > 0.6  # one of three buttons by chance: 0.33
 

@@ -8,6 +8,7 @@ text itself; a text field is one EditText; a `modal` node hides what lies below 
 from __future__ import annotations
 
 from android_env_gym.devices.base import Bounds, UiNode
+from android_env_gym.phone.ui import text as texts
 from android_env_gym.phone.ui.layout import Laid, Placed
 from android_env_gym.phone.ui.node import Node
 
@@ -87,12 +88,27 @@ def _inside(inner: Bounds, outer: Bounds) -> bool:
     return inner[0] >= outer[0] and inner[1] >= outer[1] and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
+def _written(placed: Placed, visible: Bounds, density: float) -> Bounds:
+    """Return the part of `visible` that the lines of a text leaf take up, as a TextView that wraps its content."""
+    node, font = placed.node, placed.font
+    if font is None or not placed.lines or node.fill or node.on_tap is not None or node.on_long_press is not None:
+        return visible
+    width = max(texts.measure(line, font.weight, font.size) for line in placed.lines)
+    left = placed.left + round(node.padding[0] * density)
+    free = placed.left + placed.width - round(node.padding[2] * density) - left - width
+    left += {"start": 0, "center": free // 2, "end": free}[node.text_align]
+    tight = (max(left, visible[0]), visible[1], min(left + width, visible[2]), visible[3])
+    return tight if tight[0] < tight[2] else visible
+
+
 def _is_silent(node: Node) -> bool:
     """Tell whether a node inside a control or a text field adds nothing to what that already says."""
     return node.on_tap is None and not node.label and not (node.text and not node.children)
 
 
-def _visit(placed: Placed, depth: int, owner: Node | None, spoken: Placed | None, found: list[UiNode]) -> None:
+def _visit(
+    placed: Placed, depth: int, owner: Node | None, spoken: Placed | None, found: list[UiNode], density: float
+) -> None:
     """Append the node and its descendants.
 
     `owner` is the text field or speaking control around the node, `spoken` the text leaf that it already says.
@@ -113,14 +129,15 @@ def _visit(placed: Placed, depth: int, owner: Node | None, spoken: Placed | None
             spoken = _first_text(placed)
             said = spoken.node.text if spoken is not None else ""
             owner = node
-        found.append(_ui_node(placed, (left, top, right, bottom), said, depth))
+        bounds = _written(placed, (left, top, right, bottom), density)
+        found.append(_ui_node(placed, bounds, said, depth))
         depth += 1
     for child in placed.children:
-        _visit(child, depth, owner, spoken, found)
+        _visit(child, depth, owner, spoken, found, density)
 
 
 def ui_tree(laid: Laid) -> tuple[UiNode, ...]:
     """Return the visible accessibility nodes in drawing order, parents before children."""
     found: list[UiNode] = []
-    _visit(laid.root, 0, None, None, found)
+    _visit(laid.root, 0, None, None, found, laid.density)
     return tuple(found)
