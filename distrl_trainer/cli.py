@@ -21,6 +21,7 @@ from distrl_trainer.settings import OverrideError, load_config, to_yaml
 EXPECTED = frozenset(
     {
         "android_env_gym.devices.base.DeviceFailure",
+        "android_env_gym.devices.make.DeviceUnavailableError",
         "android_env_gym.errors.ResetError",
         "android_env_gym.errors.UnknownNameError",
         "android_env_gym.vector_worker.WorkerError",

@@ -125,7 +125,8 @@ def policy_folder(name: str) -> Path:
     """
     folder = Path(name)
     if not folder.is_dir():
-        near = [str(path) for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        near = [str(path) for path in beside if any((path / part).is_file() for part in ("config.json", "config.yaml"))]
         raise EvaluationError(f"unknown policy {name!r}; {nearest(name, [*NAMED, *near])}")
     for candidate in (folder / "policy", folder):
         if (candidate / "config.json").is_file():

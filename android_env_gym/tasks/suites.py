@@ -25,7 +25,7 @@ STARTER = (
     "browser.search",
     "browser.open_shortcut",
     "clock.toggle_alarm",
-    "clock.start_timer",
+    "clock.add_city",
     "contacts.open_contact",
     "contacts.star_contact",
     "messages.open_chat",

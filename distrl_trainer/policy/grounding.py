@@ -199,6 +199,7 @@ def make_phone(seed: int) -> Device:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Ground the tiny model: widget label -> tap on it.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--init", type=Path, help="folder of a grounded model to go on from (default: random weights)")
     parser.add_argument("--minutes", type=float, default=4.0, help="about how long to learn (sets the updates)")
     parser.add_argument("--updates", type=int, default=0, help="learn exactly this many updates instead")
     parser.add_argument("--screens", type=int, default=4000)
@@ -228,7 +229,7 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     start = time.perf_counter()
     screens = list(islice(walk(make_phone, rng), args.screens))
-    policy = TinyPolicy.create(seed=args.seed)
+    policy = TinyPolicy.from_folder(args.init) if args.init else TinyPolicy.create(seed=args.seed)
     updates = _planned_updates(policy, screens, args)
     print(f"{len(screens)} screens in {time.perf_counter() - start:.0f} s; {updates} updates", file=sys.stderr)  # noqa: T201
     losses: list[float] = []

@@ -66,7 +66,7 @@ class TinyConfig(PretrainedConfig):
 
 class Inputs(NamedTuple):
     """A batch: `images` uint8 `(B, 3 * frames, 224, 112)`, `words` ids `(B, W, F)` with 0 as padding,
-    `context` ids `(B, 3)`: two action kinds and the repeat flag.
+    `context` ids `(B, 5)`: two action kinds, the repeat flag, and the cells of the two actions + 1 (0: no point).
     """
 
     images: Tensor
@@ -181,6 +181,7 @@ class TinyModel(PreTrainedModel):
         self.word_place = nn.Embedding(MAX_SLOTS, size)
         self.kinds = nn.Embedding(KINDS, size)
         self.context_place = nn.Parameter(torch.zeros(CONTEXT, size))
+        self.last_point = nn.Parameter(torch.zeros(size, size))
         self.encoder = nn.ModuleList(Block(config, cross=False) for _ in range(config.encoder_layers))
         self.encoder_norm = nn.LayerNorm(size)
         self.decoder = nn.ModuleList(Block(config, cross=True) for _ in range(config.decoder_layers))
@@ -247,7 +248,7 @@ class TinyModel(PreTrainedModel):
         screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
         spelled = self.word_in(self._bag(inputs.words))
         words = spelled + self.word_place.weight[: inputs.words.shape[1]]
-        context = self.kinds(inputs.context) + self.context_place
+        context = self.kinds(inputs.context[:, :CONTEXT]) + self.context_place + self._last_points(inputs.context)
         present = (inputs.words > 0).any(-1)
         ones = present.new_ones(present.shape[0], 1)
         seen = torch.cat([ones.expand(-1, screen.shape[1]), present, ones.expand(-1, CONTEXT)], 1)
@@ -269,6 +270,13 @@ class TinyModel(PreTrainedModel):
             self.cell_word(stem).flatten(2),
             pooled,
         )
+
+    def _last_points(self, context: Tensor) -> Tensor:
+        """Return `(B, CONTEXT, D)`: where the last actions touched, of which a screen may show a caret alone."""
+        places = (self.rows + self.columns).view(CELLS, -1)
+        none = places.new_zeros(1, places.shape[1])
+        cells = fn.pad(context[:, CONTEXT:], (0, 1))
+        return torch.cat([none, places])[cells] @ self.last_point
 
     def _bag(self, ids: Tensor) -> Tensor:
         batch, words, features = ids.shape

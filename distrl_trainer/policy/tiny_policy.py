@@ -31,7 +31,8 @@ from distrl_trainer.prompts import action_text
 _KIND_NAMES = (
     "tap", "long_press", "swipe", "type", "press", "open", "wait", "finish", "answer", "invalid", "other",
 )  # fmt: skip
-_NO_KIND, _REPEATED, _NOT_REPEATED = 0, KINDS - 1, KINDS - 2
+_REPEATED, _NOT_REPEATED = KINDS - 1, KINDS - 2
+_POINT = re.compile(r"(?:tap|long_press) ([01]\.\d+) ([01]\.\d+)")
 
 
 def shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -41,12 +42,18 @@ def shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cast("NDArray[np.uint8]", cv2.resize(frame, (IMAGE_WIDTH, IMAGE_HEIGHT), interpolation=cv2.INTER_AREA))
 
 
-def context_ids(history: Sequence[str]) -> tuple[int, int, int]:
-    """Return the ids of the last two action kinds (newest last) and of whether the two texts are equal."""
+def context_ids(history: Sequence[str]) -> tuple[int, int, int, int, int]:
+    """Return the last two actions' kinds (newest last), whether their texts are equal, and their cells + 1 (or 0)."""
     last = list(history[-2:])
-    kinds = [_NO_KIND] * (2 - len(last)) + [_kind(text) for text in last]
+    absent = [0] * (2 - len(last))
+    kinds, cells = absent + [_kind(text) for text in last], absent + [_cell(text) for text in last]
     repeated = len(last) == 2 and last[0] == last[1]
-    return kinds[0], kinds[1], _REPEATED if repeated else _NOT_REPEATED
+    return kinds[0], kinds[1], _REPEATED if repeated else _NOT_REPEATED, cells[0], cells[1]
+
+
+def _cell(text: str) -> int:
+    point = _POINT.fullmatch(text)
+    return 0 if point is None else 1 + vocab.cell_of(float(point[1]), float(point[2]))
 
 
 def _kind(text: str) -> int:
