@@ -188,13 +188,13 @@ class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Episodes of the oracle; none is drawn once RL has started. 0: start from the model as it is."""
     trajectories: str = ""
     """Folder of recorded trajectories to clone instead of asking the oracle."""
-    lr: PositiveFloat = 1e-3
+    lr: PositiveFloat = 4e-4
     """Peak learning rate of cloning."""
     batch: Positive = 32
     """Samples per gradient step."""
     max_epochs: Positive = 40
     """Passes over the demonstrations at most."""
-    patience: Positive = 4
+    patience: Positive = 6
     """Epochs without a better validation loss after which cloning stops."""
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     """Share of the demonstrations held out to see the loss flatten."""
@@ -224,13 +224,13 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seed of every random draw."""
     threads: Positive = 1
     """torch threads per process; results are bit-stable per thread count."""
-    total_env_steps: Positive = 20_000
+    total_env_steps: Positive = 16_000
     """Environment steps of RL."""
     control_updates: Count = 0
     """Gradient batches of `clone-only`; 0: as many as RL makes with these settings."""
     control_seconds: NonNegative = 0.0
     """Wall-clock of `clone-only` instead: what the run compared with took for RL; 0: counted in updates."""
-    save_every_env_steps: Positive = 5_000
+    save_every_env_steps: Positive = 4_000
     """Steps between checkpoints."""
     eval_every_env_steps: Positive = 4_000
     """Steps between validations (`eval.validation_episodes`)."""

@@ -29,7 +29,7 @@ from android_env_gym.devices.base import Device
 from android_env_gym.phone.phone import SimPhone
 from android_env_gym.phone.state import DeviceConfig
 from distrl_trainer.policy.base import Observation
-from distrl_trainer.policy.screens import Screen, Widget, walk
+from distrl_trainer.policy.screens import Screen, Widget, walk, written_page
 from distrl_trainer.policy.tiny_model import Inputs
 from distrl_trainer.policy.tiny_policy import TinyPolicy
 from distrl_trainer.policy.tiny_vocab import CELL_BASE, CELLS
@@ -42,6 +42,8 @@ CENTRE_SHARE = 0.7
 DISTRACTED_SHARE = 0.3
 QUESTIONS_PER_SCREEN = 1
 LABELS_PER_SCREEN = 16
+WRITTEN_SHARE = 0.5
+"""Share of pages that show words of the phone at random places (`written_page`)."""
 PART_SHARE = 0.4
 """How often a question or label is one word of several, as a task may name a person by the first name."""
 
@@ -175,14 +177,17 @@ def train(
     The learning rate warms up over 100 steps and decays linearly to a tenth: pass the planned `updates`.
     """
     counts = label_counts(screens)
+    words = sorted({word for label in counts for word in label.split()})
     optimizer = torch.optim.AdamW(policy.parameter_groups(lr, lr), weight_decay=0.01)
     policy.model.train()
     for update in range(updates):
         factor = min(1.0, (update + 1) / 100) * (1 - 0.9 * update / updates)
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
-        picks = rng.integers(len(screens), size=batch)
-        loss = grounding_loss(policy, grounding_batch(policy, [screens[i] for i in picks], rng, counts))
+        written = round(batch * WRITTEN_SHARE)
+        shown = [screens[i] for i in rng.integers(len(screens), size=batch - written)]
+        shown += [written_page(words, rng) for _ in range(written)]
+        loss = grounding_loss(policy, grounding_batch(policy, shown, rng, counts))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)

@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, PressKey, Swipe, Tap, TypeText
 from android_env_gym.devices.base import Device, UiNode
+from android_env_gym.phone.ui.layout import layout
+from android_env_gym.phone.ui.node import Node
+from android_env_gym.phone.ui.paint import paint
+from android_env_gym.phone.ui.theme import theme
+from android_env_gym.phone.ui.tree import ui_tree
 from android_env_gym.rendering import observe
 from distrl_trainer.policy.tiny_policy import shrink
 from distrl_trainer.policy.tiny_vocab import COLUMNS, ROWS, cell_of
 
 SCREEN = (448, 224)
+WIDTH, HEIGHT, DENSITY = 540, 1200, 1.5
+PAGE_DP = 740.0
+DARK_SHARE = 0.1
 MAX_LABEL = 40
+STYLES = ("body", "body_strong", "title", "label", "headline_small")
+FILLS = ("", "", "surface_container", "secondary_container", "#fff8b8", "#e2f6d3", "#d4e4ed", "#f6e2dd")
+"""What written pages draw on: the theme's surfaces and the colours of notes."""
 
 
 class Widget(msgspec.Struct, frozen=True):
@@ -109,3 +120,32 @@ def _choose(nodes: Sequence[UiNode], width: int, height: int, words: list[str], 
         return PressKey("back")
     left, top, right, bottom = boxes[rng.integers(len(boxes))]
     return Tap(min(max((left + right) / 2 / width, 0), 1), min(max((top + bottom) / 2 / height, 0), 1))
+
+
+def written_page(words: Sequence[str], rng: np.random.Generator) -> Screen:
+    """Return a page that is no app's: some of `words` in the phone's type, at random places, sizes and colours.
+
+    On the phone most screens say the same; here every word is as frequent as any other, so reading is learned.
+    """
+    dark = bool(rng.random() < DARK_SHARE)
+    fills = FILLS[:4] if dark else FILLS
+    rows: list[Node] = []
+    height = 0.0
+    while height < PAGE_DP:
+        room = float(rng.integers(28, 84))
+        columns = int(rng.choice((1, 1, 2, 3)))
+        cells = tuple(_written_cell(words, room, rng) for _ in range(columns))
+        rows.append(Node(axis="row", children=cells, height=room, fill=fills[rng.integers(len(fills))]))
+        height += room
+    laid = layout(Node(children=tuple(rows), fill="surface"), WIDTH, HEIGHT, DENSITY)
+    return screen_of(paint(laid, theme(dark)), ui_tree(laid))
+
+
+def _written_cell(words: Sequence[str], room: float, rng: np.random.Generator) -> Node:
+    picked = [str(words[i]) for i in rng.integers(len(words), size=1 + int(rng.random() < 0.4))]
+    inset = float(rng.integers(0, 96)) if rng.random() < 0.7 else 0.0
+    text = Node(text=" ".join(picked), style=STYLES[rng.integers(len(STYLES))], lines=1, color="on_surface")
+    return Node(
+        children=(text,), grow=1, height=room, padding=(inset, float(rng.integers(0, 9)), 0, 0), justify="center",
+        align="start" if rng.random() < 0.7 else "center",
+    )  # fmt: skip

@@ -124,6 +124,9 @@ def test_shade_quick_settings_and_edge_gestures(phone: SimPhone) -> None:
     airplane = phone.state.system.settings.airplane_mode
     phone.perform(pilot.tap("Airplane mode"))
     assert phone.state.system.settings.airplane_mode is not airplane
+    brightness = next(node for node in phone.ui_tree() if node.label == "Brightness")
+    phone.perform(pilot.tap_node(brightness, 0.2))
+    assert abs(phone.state.system.settings.brightness - 0.2) < 0.06
     phone.perform(PressKey("back"))
     assert phone.state.system.shade == ""
     phone.perform(OpenApp("Contacts"))

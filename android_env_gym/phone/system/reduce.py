@@ -41,7 +41,7 @@ from android_env_gym.phone.state import (
 )
 from android_env_gym.phone.system import keyboard
 from android_env_gym.phone.ui.hit import field_node
-from android_env_gym.phone.ui.node import Event, Node
+from android_env_gym.phone.ui.node import Event, Node, Slid
 from android_env_gym.phone.world.edit import put_app, put_settings
 
 replace = msgspec.structs.replace
@@ -155,6 +155,8 @@ def _index(state: PhoneState, app_id: str) -> int:
 
 
 def _dispatch(state: PhoneState, event: Event) -> tuple[PhoneState, tuple[Event, ...]]:
+    if isinstance(event, Slid) and state.system.shade:
+        return put_settings(state, **{event.slider: event.value}), ()  # a slider of quick settings, not of the app
     page = front(state)
     app = APP_BY_ID[page.app]
     index = _index(state, page.app)
