@@ -32,6 +32,7 @@ test: install
 
 bench: install
 	$(BIN)/python -m benchmarks.phone_speed --json
+	$(BIN)/python -m benchmarks.collection --json
 
 format: install
 	$(BIN)/ruff format .
