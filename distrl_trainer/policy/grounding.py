@@ -42,8 +42,6 @@ CENTRE_SHARE = 0.7
 DISTRACTED_SHARE = 0.3
 QUESTIONS_PER_SCREEN = 1
 LABELS_PER_SCREEN = 16
-WRITTEN_SHARE = 0.5
-"""Share of pages that show words of the phone at random places (`written_page`)."""
 PART_SHARE = 0.4
 """How often a question or label is one word of several, as a task may name a person by the first name."""
 
@@ -170,11 +168,19 @@ def grounding_accuracy(policy: TinyPolicy, batches: Sequence[Batch]) -> float:
 
 
 def train(
-    policy: TinyPolicy, screens: Sequence[Screen], rng: np.random.Generator, *, updates: int, batch: int, lr: float
+    policy: TinyPolicy,
+    screens: Sequence[Screen],
+    rng: np.random.Generator,
+    *,
+    updates: int,
+    batch: int,
+    lr: float,
+    written: int = 0,
 ) -> Iterator[tuple[int, float]]:
     """Ground `policy` on `screens` for up to `updates` steps; yields (update, loss) after each, stop to end.
 
-    The learning rate warms up over 100 steps and decays linearly to a tenth: pass the planned `updates`.
+    Of the `batch` pages of a step, `written` show words of the phone at random places (`written_page`). The learning
+    rate warms up over 100 steps and decays linearly to a tenth: pass the planned `updates`.
     """
     counts = label_counts(screens)
     words = sorted({word for label in counts for word in label.split()})
@@ -184,7 +190,6 @@ def train(
         factor = min(1.0, (update + 1) / 100) * (1 - 0.9 * update / updates)
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
-        written = round(batch * WRITTEN_SHARE)
         shown = [screens[i] for i in rng.integers(len(screens), size=batch - written)]
         shown += [written_page(words, rng) for _ in range(written)]
         loss = grounding_loss(policy, grounding_batch(policy, shown, rng, counts))
@@ -208,7 +213,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=4.0, help="about how long to learn (sets the updates)")
     parser.add_argument("--updates", type=int, default=0, help="learn exactly this many updates instead")
     parser.add_argument("--screens", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=24, help="screens per update")
+    parser.add_argument("--batch", type=int, default=16, help="pages per update")
+    parser.add_argument("--written", type=int, default=0, help="how many of them are written pages, not screens")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -222,7 +228,8 @@ def _planned_updates(policy: TinyPolicy, screens: Sequence[Screen], args: argpar
     kept = policy.state_dict()
     start = time.perf_counter()
     trial = 6
-    list(train(policy, screens, np.random.default_rng(0), updates=trial, batch=args.batch, lr=args.lr))
+    rng = np.random.default_rng(0)
+    list(train(policy, screens, rng, updates=trial, batch=args.batch, lr=args.lr, written=args.written))
     policy.load_state_dict(kept)
     return max(1, int(args.minutes * 60 / (time.perf_counter() - start) * trial))
 
@@ -238,7 +245,8 @@ def main() -> None:
     updates = _planned_updates(policy, screens, args)
     print(f"{len(screens)} screens in {time.perf_counter() - start:.0f} s; {updates} updates", file=sys.stderr)  # noqa: T201
     losses: list[float] = []
-    for update, loss in train(policy, screens, rng, updates=updates, batch=args.batch, lr=args.lr):
+    steps = train(policy, screens, rng, updates=updates, batch=args.batch, lr=args.lr, written=args.written)
+    for update, loss in steps:
         losses.append(loss)
         if update % 100 == 99:
             print(f"update {update + 1}: loss {np.mean(losses[-100:]):.3f}", file=sys.stderr)  # noqa: T201
