@@ -56,10 +56,11 @@ class _OnePerson(TaskTemplate):
     def open_other(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Launch Contacts and open somebody else."""
         yield from pilot.launch("Contacts")
-        yield pilot.tap_node(_other_row(pilot, str(goal["name"])))
+        yield pilot.tap_node(other_row(pilot, str(goal["name"])))
 
 
-def _other_row(pilot: Pilot, name: str) -> UiNode:
+def other_row(pilot: Pilot, name: str) -> UiNode:
+    """Return the first row on the screen that names somebody else than `name` (a first name)."""
     rows = [node for node in pilot.tree if node.text.split(" ")[0] in FIRST_NAMES and node.text.split(" ")[0] != name]
     return rows[0]
 

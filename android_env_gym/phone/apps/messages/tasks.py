@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 
 from android_env_gym.actions import Action, Finish
-from android_env_gym.devices.base import UiNode
-from android_env_gym.phone.apps.contacts.tasks import with_people
+from android_env_gym.phone.apps.contacts.tasks import other_row, with_people
 from android_env_gym.phone.apps.messages.app import draw_conversation
 from android_env_gym.phone.apps.messages.state import Conversation, Message, MessagesState
 from android_env_gym.phone.state import PhoneState
@@ -39,11 +38,6 @@ def _with_chats(state: PhoneState, wanted: str, rng: np.random.Generator, count:
 def _chat_with(state: PhoneState, first: str) -> Conversation | None:
     chats = app_of(state, MessagesState).conversations
     return next((item for item in chats if item.name.split(" ")[0] == first), None)
-
-
-def _other_row(pilot: Pilot, name: str) -> UiNode:
-    rows = [node for node in pilot.tree if node.text.split(" ")[0] in FIRST_NAMES and node.text.split(" ")[0] != name]
-    return rows[0]
 
 
 def _others_unchanged(before: PhoneState, now: PhoneState, first: str) -> bool:
@@ -81,7 +75,7 @@ class _OneChat(TaskTemplate):
     def open_other(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Launch Messages and open another conversation."""
         yield from pilot.launch("Messages")
-        yield pilot.tap_node(_other_row(pilot, str(goal["name"])))
+        yield pilot.tap_node(other_row(pilot, str(goal["name"])))
 
 
 class OpenChatTask(_OneChat):
@@ -173,7 +167,7 @@ class PinChat(_OneChat):
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Pin another one."""
         yield from pilot.launch("Messages")
-        yield pilot.long_press(_other_row(pilot, str(goal["name"])).text)
+        yield pilot.long_press(other_row(pilot, str(goal["name"])).text)
         yield pilot.tap("Pin")
 
 
