@@ -52,7 +52,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     model: str = "tiny"
     """"tiny" (built in, grounded), "tiny-untrained", a folder written by `save_pretrained`, or a hub id."""
     tuning: Literal["auto", "full", "lora"] = "auto"
-    """What learns; "auto": everything in the tiny model, adapters in any other."""
+    """What learns; "auto": all of the tiny model but its reading (stem and spelling), adapters in any other."""
     lora_rank: Positive = 16
     """Rank of the adapters."""
     lora_alpha: PositiveFloat = 32.0

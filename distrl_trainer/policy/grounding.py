@@ -1,10 +1,9 @@
 """Grounding: the tiny model learns to tap the widget that a text names. No task is shown.
 
-    python -m distrl_trainer.policy.grounding --out distrl_trainer/base_models/tiny --minutes 4 --seed 0
+    python -m distrl_trainer.policy.grounding --out distrl_trainer/base_models/tiny
 
 remakes the shipped base model. Labels and bounds come from the accessibility tree of phones walked at
-random (`screens`). Invariant: with `--updates` instead of `--minutes` the weights are a function of the
-seed, the wheels and the CPU type.
+random (`screens`). Invariant: the weights are a function of the arguments, the wheels and the CPU type.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -16,7 +15,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -28,9 +27,8 @@ from torch import Tensor
 from android_env_gym.devices.base import Device
 from android_env_gym.phone.phone import SimPhone
 from android_env_gym.phone.state import DeviceConfig
-from distrl_trainer.policy.base import Observation
 from distrl_trainer.policy.screens import Screen, Widget, walk, written_page
-from distrl_trainer.policy.tiny_model import Inputs
+from distrl_trainer.policy.tiny_model import MASKED, Inputs
 from distrl_trainer.policy.tiny_policy import TinyPolicy
 from distrl_trainer.policy.tiny_vocab import CELL_BASE, CELLS
 
@@ -40,26 +38,39 @@ PHRASES = (
 )  # fmt: skip
 CENTRE_SHARE = 0.7
 DISTRACTED_SHARE = 0.3
-QUESTIONS_PER_SCREEN = 1
-LABELS_PER_SCREEN = 16
+QUESTIONS_PER_SCREEN = 2
+LABELS_PER_SCREEN = 32
+SAVE_EVERY = 1000
+WORDS = 20_000
 PART_SHARE = 0.4
 """How often a question or label is one word of several, as a task may name a person by the first name."""
 
 
-class Batch(NamedTuple):
-    """Questions about screens: `inputs` (images `(S, ...)`, words `(N, ...)`), `image_rows` `(N,)` into the
-    images, `target` `(N, CELLS)` a distribution over the widget's cells, `widgets` the answers.
+class Labels(NamedTuple):
+    """Labels of the screens of a batch and where they stand.
 
-    `labels` `(M, W, F)` are more labels of the same screens, with `label_rows` and `label_target` alike.
+    `words` `(M, W, F)` on screens `rows` `(M,)`; `target` `(M, CELLS)` a distribution over the widget's cells and
+    `centres` `(M,)` its middle one; `clash` `(M, M)` where two labels share a word.
     """
 
-    inputs: Inputs
-    image_rows: Tensor
+    words: Tensor
+    rows: Tensor
+    target: Tensor
+    centres: Tensor
+    clash: Tensor
+
+
+class Batch(NamedTuple):
+    """Questions about screens: `images` `(S, ...)`; per question `words` `(N, W, F)`, `rows` `(N,)` into the images,
+    `target` `(N, CELLS)` a distribution over the widget's cells, `widgets` the answers; `labels` to read.
+    """
+
+    images: Tensor
+    words: Tensor
+    rows: Tensor
     target: Tensor
     widgets: tuple[Widget, ...]
-    labels: Tensor
-    label_rows: Tensor
-    label_target: Tensor
+    labels: Labels
 
 
 def label_counts(screens: Sequence[Screen]) -> Counter[str]:
@@ -79,44 +90,59 @@ def grounding_batch(
     read: list[tuple[int, Widget]] = []
     distractors = list(counts)
     for row, screen in enumerate(screens):
-        order = _order(screen, counts, rng)
-        asked += [(row, widget) for widget in order[:QUESTIONS_PER_SCREEN]]
-        read += [(row, widget) for widget in order[:LABELS_PER_SCREEN]]
-    questions = [
-        Observation(_phrase(widget, screens[row], distractors, rng), (screens[row].frame,)) for row, widget in asked
-    ]
-    images = policy.inputs([Observation("", (screen.frame,)) for screen in screens]).images
-    inputs = policy.inputs(questions)._replace(images=images)
-    labels = policy.words([_part(widget, screens[row], rng) for row, widget in read])
+        asked += [(row, widget) for widget in _order(screen.widgets, counts, rng)[:QUESTIONS_PER_SCREEN]]
+        read += [(row, text) for text in _order(screen.texts, counts, rng)[:LABELS_PER_SCREEN]]
     return Batch(
-        inputs,
+        policy.images([screen.frame for screen in screens]),
+        policy.words([_phrase(widget, screens[row], distractors, rng) for row, widget in asked]),
         torch.tensor([row for row, _ in asked]),
         _targets([widget for _, widget in asked]),
         tuple(widget for _, widget in asked),
-        labels,
-        torch.tensor([row for row, _ in read]),
-        _targets([widget for _, widget in read]),
+        _labels(policy, screens, read, rng),
     )
 
 
-def _order(screen: Screen, counts: Mapping[str, int], rng: np.random.Generator) -> list[Widget]:
-    weights = np.array([counts.get(widget.label, 1) for widget in screen.widgets], np.float64) ** -0.5
+def _labels(
+    policy: TinyPolicy, screens: Sequence[Screen], read: Sequence[tuple[int, Widget]], rng: np.random.Generator
+) -> Labels:
+    texts = [_part(widget, screens[row].texts, rng) for row, widget in read]
+    return Labels(
+        policy.words(texts),
+        torch.tensor([row for row, _ in read]),
+        _targets([widget for _, widget in read]),
+        torch.tensor([widget.centre for _, widget in read]),
+        _clash(texts),
+    )
+
+
+def _clash(texts: Sequence[str]) -> Tensor:
+    """Return `(M, M)`: whether two texts share a word."""
+    words = [text.lower().split() for text in texts]
+    index = {word: i for i, word in enumerate({word: None for row in words for word in row})}
+    present = torch.zeros(len(texts), len(index))
+    places = [(row, index[word]) for row, line in enumerate(words) for word in line]
+    present[tuple(torch.tensor(places).T)] = 1.0
+    return present @ present.T > 0
+
+
+def _order(widgets: Sequence[Widget], counts: Mapping[str, int], rng: np.random.Generator) -> list[Widget]:
+    weights = np.array([counts.get(widget.label, 1) for widget in widgets], np.float64) ** -0.5
     picks = rng.choice(len(weights), size=len(weights), replace=False, p=weights / weights.sum())
-    return [screen.widgets[i] for i in picks]
+    return [widgets[i] for i in picks]
 
 
-def _part(widget: Widget, screen: Screen, rng: np.random.Generator) -> str:
-    """Return the label, or now and then one word of it that no other label of the screen has."""
+def _part(widget: Widget, others: Sequence[Widget], rng: np.random.Generator) -> str:
+    """Return the label, or now and then one word of it that none of the `others` has."""
     words = widget.label.split()
     if len(words) < 2 or rng.random() > PART_SHARE:
         return widget.label
     word = words[rng.integers(len(words))]
-    others = (other.label.split() for other in screen.widgets if other is not widget)
-    return widget.label if any(word in other for other in others) else word
+    shared = any(word in other.label.split() for other in others if other is not widget)
+    return widget.label if shared else word
 
 
 def _phrase(widget: Widget, screen: Screen, distractors: Sequence[str], rng: np.random.Generator) -> str:
-    text = PHRASES[rng.integers(len(PHRASES))].format(_part(widget, screen, rng))
+    text = PHRASES[rng.integers(len(PHRASES))].format(_part(widget, screen.widgets, rng))
     if rng.random() > DISTRACTED_SHARE:
         return text
     here = " ".join(other.label.lower() for other in screen.widgets)
@@ -127,33 +153,56 @@ def _phrase(widget: Widget, screen: Screen, distractors: Sequence[str], rng: np.
 
 
 def _targets(widgets: Sequence[Widget]) -> Tensor:
-    target = torch.zeros(len(widgets), CELLS)
-    for row, widget in enumerate(widgets):
-        target[row, list(widget.inside)] = (1 - CENTRE_SHARE) / len(widget.inside)
-        target[row, widget.centre] += CENTRE_SHARE
-    return target
+    target = np.zeros((len(widgets), CELLS), np.float32)
+    for row, widget in zip(target, widgets, strict=True):
+        row[list(widget.inside)] = (1 - CENTRE_SHARE) / len(widget.inside)
+        row[widget.centre] += CENTRE_SHARE
+    return torch.from_numpy(target)
 
 
 def _answers(policy: TinyPolicy, batch: Batch, stem: Tensor) -> Tensor:
     """Return `(N, VOCABULARY)` log-probabilities of the first token."""
-    memory = policy.model.encode(batch.inputs, stem[batch.image_rows])
+    context = policy.context([()] * len(batch.widgets))
+    memory = policy.model.encode(Inputs(stem[batch.rows], batch.words, context))
     empty = torch.empty(len(batch.widgets), 0, dtype=torch.long)
     return policy.model.logits(memory, policy.model.decode(memory, empty))[:, 0].log_softmax(-1)
 
 
-def grounding_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
-    """Return the cross-entropy of the first token to the widgets' cells, plus that of reading labels.
+def reading_loss(policy: TinyPolicy, stem: Tensor, labels: Labels) -> Tensor:
+    """Return how badly `labels` are matched with the cells `stem` `(S, C, 32, 16)` they are written on.
 
-    Reading (`TinyModel.read`) skips encoder and decoder, so it learns from every label of a screen at once.
+    A label must find its cells among those of all screens, and a cell its label among all labels (a contrast both
+    ways, as CLIP's, arXiv 2103.00020). Labels that share a word, and other screens that show such a one, do not count.
     """
-    stem = policy.model.stem(batch.inputs.images)
+    cells = policy.model.label_cells(stem).float()
+    keys = policy.model.label_keys(labels.words)
+    scores = torch.einsum("md,sdn->msn", keys, cells)
+    rows = torch.arange(len(keys))
+    own = scores[rows, labels.rows]
+    shown = torch.zeros(len(keys), len(cells)).index_add_(1, labels.rows, labels.clash.float()) > 0
+    elsewhere = scores.masked_fill(shown.unsqueeze(-1), MASKED).flatten(1).logsumexp(-1)
+    finds = torch.logaddexp(own.logsumexp(-1), elsewhere) - (labels.target * own).sum(-1)
+    named = cells[labels.rows, :, labels.centres] @ keys.T
+    other = labels.clash & ~torch.eye(len(keys), dtype=torch.bool)
+    means = -named.masked_fill(other, MASKED).log_softmax(-1).diagonal()
+    return finds.mean() + means.mean()
+
+
+def _stem(policy: TinyPolicy, batch: Batch) -> Tensor:
+    # bfloat16 halves the time where the processor has it
+    with torch.autocast("cpu", torch.bfloat16):
+        return policy.model.stem(batch.images).float()
+
+
+def grounding_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
+    """Return the cross-entropy of the first token to the widgets' cells, plus the `reading_loss` of all labels."""
+    stem = _stem(policy, batch)
     answers = _answers(policy, batch, stem)[:, CELL_BASE:]
-    read = policy.model.read(stem, batch.labels, batch.label_rows).log_softmax(-1)
-    return -(batch.target * answers).sum(-1).mean() - (batch.label_target * read).sum(-1).mean()
+    return -(batch.target * answers).sum(-1).mean() + reading_loss(policy, stem, batch.labels)
 
 
 def _greedy(policy: TinyPolicy, batch: Batch) -> list[int]:
-    return _answers(policy, batch, policy.model.stem(batch.inputs.images)).argmax(-1).tolist()
+    return _answers(policy, batch, policy.model.stem(batch.images)).argmax(-1).tolist()
 
 
 @torch.no_grad()
@@ -167,6 +216,23 @@ def grounding_accuracy(policy: TinyPolicy, batches: Sequence[Batch]) -> float:
     return sum(hits) / max(1, len(hits))
 
 
+@torch.no_grad()
+def reading_accuracy(policy: TinyPolicy, batches: Sequence[Batch]) -> float:
+    """Return the share of labels whose best cell of their screen lies inside the widget."""
+    hits: list[bool] = []
+    for batch in batches:
+        cells = policy.model.label_cells(policy.model.stem(batch.images))
+        scores = torch.einsum("md,mdn->mn", policy.model.label_keys(batch.labels.words), cells[batch.labels.rows])
+        best = scores.argmax(-1, keepdim=True)
+        hits += (batch.labels.target.gather(1, best)[:, 0] > 0).tolist()
+    return sum(hits) / max(1, len(hits))
+
+
+def read_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
+    """Return the `reading_loss` alone: neither encoder nor decoder runs."""
+    return reading_loss(policy, _stem(policy, batch), batch.labels)
+
+
 def train(
     policy: TinyPolicy,
     screens: Sequence[Screen],
@@ -175,24 +241,25 @@ def train(
     updates: int,
     batch: int,
     lr: float,
-    written: int = 0,
+    pages: Sequence[Screen] = (),
+    loss_of: Callable[[TinyPolicy, Batch], Tensor] = grounding_loss,
 ) -> Iterator[tuple[int, float]]:
-    """Ground `policy` on `screens` for up to `updates` steps; yields (update, loss) after each, stop to end.
+    """Ground `policy` on `screens` for `updates` steps; yields (update, loss) after each.
 
-    Of the `batch` pages of a step, `written` show words of the phone at random places (`written_page`). The learning
-    rate warms up over 100 steps and decays linearly to a tenth: pass the planned `updates`.
+    Half of a step's `batch` are drawn from `pages`, if there are any (`written_page`). The learning rate warms up over
+    100 steps and decays linearly to a tenth.
     """
     counts = label_counts(screens)
-    words = sorted({word for label in counts for word in label.split()})
     optimizer = torch.optim.AdamW(policy.parameter_groups(lr, lr), weight_decay=0.01)
     policy.model.train()
     for update in range(updates):
         factor = min(1.0, (update + 1) / 100) * (1 - 0.9 * update / updates)
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
+        written = batch // 2 if pages else 0
         shown = [screens[i] for i in rng.integers(len(screens), size=batch - written)]
-        shown += [written_page(words, rng) for _ in range(written)]
-        loss = grounding_loss(policy, grounding_batch(policy, shown, rng, counts))
+        shown += [pages[i] for i in rng.integers(len(pages) or 1, size=written)]
+        loss = loss_of(policy, grounding_batch(policy, shown, rng, counts))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
@@ -207,31 +274,36 @@ def make_phone(seed: int) -> Device:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Ground the tiny model: widget label -> tap on it.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the base model")
-    parser.add_argument("--init", type=Path, help="folder of a grounded model to go on from (default: random weights)")
-    parser.add_argument("--minutes", type=float, default=4.0, help="about how long to learn (sets the updates)")
-    parser.add_argument("--updates", type=int, default=0, help="learn exactly this many updates instead")
-    parser.add_argument("--screens", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=16, help="pages per update")
-    parser.add_argument("--written", type=int, default=0, help="how many of them are written pages, not screens")
+    parser = argparse.ArgumentParser(
+        description="Ground the tiny model: first what is written where, then widget label -> tap on it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the base model, written every 1000 updates")
+    parser.add_argument("--init", type=Path, help="folder of a grounded model to go on from; none: random weights")
+    parser.add_argument("--reading-updates", type=int, default=13000, help="updates of reading alone")
+    parser.add_argument("--reading-lr", type=float, default=3e-3)
+    parser.add_argument("--updates", type=int, default=4000, help="updates of tapping and reading")
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--screens", type=int, default=8000, help="screens to walk for")
+    parser.add_argument("--batch", type=int, default=8, help="screens per update")
+    parser.add_argument("--pages", type=int, default=8000, help="written pages, half of each batch; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
-def _planned_updates(policy: TinyPolicy, screens: Sequence[Screen], args: argparse.Namespace) -> int:
-    """Return `--updates`, or how many fit into `--minutes` at the speed of a few on a throw-away copy."""
-    if args.updates:
-        return args.updates
-    kept = policy.state_dict()
-    start = time.perf_counter()
-    trial = 6
-    rng = np.random.default_rng(0)
-    list(train(policy, screens, rng, updates=trial, batch=args.batch, lr=args.lr, written=args.written))
-    policy.load_state_dict(kept)
-    return max(1, int(args.minutes * 60 / (time.perf_counter() - start) * trial))
+def _words(screens: Sequence[Screen], rng: np.random.Generator) -> list[str]:
+    """Return words of the screens' labels, each as often as the square root of how many times it stands there."""
+    counts = Counter(word for screen in screens for widget in screen.widgets for word in widget.label.split())
+    words = sorted(counts)
+    weights = np.sqrt([counts[word] for word in words])
+    return [words[i] for i in rng.choice(len(words), size=WORDS, p=weights / weights.sum())]
+
+
+def _learner(folder: Path | None, seed: int) -> TinyPolicy:
+    policy = TinyPolicy.from_folder(folder, tune_reading=True) if folder else TinyPolicy.create(seed=seed)
+    policy.model.config.grounded = True
+    return policy
 
 
 def main() -> None:
@@ -241,23 +313,35 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     start = time.perf_counter()
     screens = list(islice(walk(make_phone, rng), args.screens))
-    policy = TinyPolicy.from_folder(args.init) if args.init else TinyPolicy.create(seed=args.seed)
-    updates = _planned_updates(policy, screens, args)
-    print(f"{len(screens)} screens in {time.perf_counter() - start:.0f} s; {updates} updates", file=sys.stderr)  # noqa: T201
-    losses: list[float] = []
-    steps = train(policy, screens, rng, updates=updates, batch=args.batch, lr=args.lr, written=args.written)
-    for update, loss in steps:
-        losses.append(loss)
-        if update % 100 == 99:
-            print(f"update {update + 1}: loss {np.mean(losses[-100:]):.3f}", file=sys.stderr)  # noqa: T201
+    policy = _learner(args.init, args.seed)
+    words = _words(screens, rng)
+    pages = [written_page(words, rng) for _ in range(args.pages)]
+    print(f"{len(screens)} screens and {len(pages)} pages in {time.perf_counter() - start:.0f} s", file=sys.stderr)  # noqa: T201
+    stages = (
+        ("reading", read_loss, args.reading_updates, args.reading_lr),
+        ("tapping", grounding_loss, args.updates, args.lr),
+    )
+    for name, loss_of, updates, lr in stages:
+        losses: list[float] = []
+        steps = train(policy, screens, rng, updates=updates, batch=args.batch, lr=lr, pages=pages, loss_of=loss_of)
+        for update, loss in steps:
+            losses.append(loss)
+            if update % SAVE_EVERY == SAVE_EVERY - 1:
+                policy.save(args.out)
+                seconds = time.perf_counter() - start
+                mean = np.mean(losses[-SAVE_EVERY:])
+                print(f"{name} {update + 1}: loss {mean:.3f}, {seconds:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+    policy.save(args.out)
     held_out = list(islice(walk(make_phone, np.random.default_rng([args.seed, 1])), 400))
     counts = label_counts(screens)
     questions = [grounding_batch(policy, held_out[i : i + 20], rng, counts) for i in range(0, len(held_out), 20)]
-    accuracy = grounding_accuracy(policy, questions)
-    policy.save(args.out)
-    seconds = round(time.perf_counter() - start)
-    n = sum(len(batch.widgets) for batch in questions)
-    print(json.dumps({"held_out": round(accuracy, 4), "n": n, "updates": updates, "seconds": seconds}))  # noqa: T201
+    found = {
+        "held_out": round(grounding_accuracy(policy, questions), 4),
+        "read": round(reading_accuracy(policy, questions), 4),
+        "n": sum(len(batch.widgets) for batch in questions),
+        "seconds": round(time.perf_counter() - start),
+    }
+    print(json.dumps(found))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def _device(name: str) -> str:
 
 def _load_builtin(config: PolicyConfig, seed: int, device: str) -> TinyPolicy:
     if config.tuning == "lora":
-        raise ModelError('the tiny model learns in full: got tuning "lora", allowed are "auto" and "full"')
+        raise ModelError('the tiny model takes no adapters: got tuning "lora", allowed are "auto" and "full"')
     if config.model == TINY and config.frames != 1:
         _log.warning(
             "the base model reads 1 frame: with policy.frames %d the tiny model starts untrained", config.frames
@@ -82,7 +82,8 @@ def _load_builtin(config: PolicyConfig, seed: int, device: str) -> TinyPolicy:
 
 def _load_tiny(folder: Path, config: PolicyConfig, device: str) -> TinyPolicy:
     try:
-        return TinyPolicy.from_folder(folder, max_new_tokens=config.max_new_tokens, device=device)
+        reading = True if config.tuning == "full" else None
+        return TinyPolicy.from_folder(folder, tune_reading=reading, max_new_tokens=config.max_new_tokens, device=device)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no readable tiny model: {error}".splitlines()[0]) from error
 

@@ -42,25 +42,36 @@ class Widget(msgspec.Struct, frozen=True):
 
 
 class Screen(msgspec.Struct, frozen=True):
-    """A frame `(448, 224, 3)` and the widgets on it whose label names one place."""
+    """A frame `(448, 224, 3)`, the widgets on it whose label names one place, and the texts that are written once.
+
+    A label may stand elsewhere than its widget, or nowhere: a switch is described by the text at the other end.
+    """
 
     frame: NDArray[np.uint8]
     widgets: tuple[Widget, ...]
+    texts: tuple[Widget, ...]
 
 
 def screen_of(frame: NDArray[np.uint8], nodes: Sequence[UiNode]) -> Screen:
     """Return the screen that `frame` (RGB, device pixels) and its accessibility `nodes` show."""
     height, width = frame.shape[:2]
-    found: dict[str, list[tuple[Widget, bool]]] = {}
+    labelled: dict[str, list[tuple[Widget, bool]]] = {}
+    written: dict[str, list[Widget]] = {}
     for node in nodes:
         label = " ".join((node.text or node.label).split())
         if not node.enabled or not 0 < len(label) <= MAX_LABEL:
             continue
         widget = _widget(label, node, width, height)
         if widget is not None:
-            found.setdefault(label.lower(), []).append((widget, node.clickable))
-    named = (_meant(group) for group in found.values())
-    return Screen(shrink(observe(frame, SCREEN)), tuple(widget for widget in named if widget is not None))
+            labelled.setdefault(label.lower(), []).append((widget, node.clickable))
+            if node.text:
+                written.setdefault(label.lower(), []).append(widget)
+    named = (_meant(group) for group in labelled.values())
+    return Screen(
+        shrink(observe(frame, SCREEN)),
+        tuple(widget for widget in named if widget is not None),
+        tuple(group[0] for group in written.values() if len(group) == 1),
+    )
 
 
 def _meant(group: Sequence[tuple[Widget, bool]]) -> Widget | None:

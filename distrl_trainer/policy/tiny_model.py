@@ -12,6 +12,7 @@ Invariant: no dropout and no state between calls, so acting and evaluating give 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
@@ -33,14 +34,16 @@ MASKED = -1e9
 
 
 class TinyConfig(PretrainedConfig):
-    """Sizes of the tiny model; saved beside its weights as `config.json`."""
+    """Sizes of the tiny model, and whether it was grounded (can read); saved beside its weights as `config.json`."""
 
     model_type = "distrl_tiny"
 
     def __init__(
         self,
         hidden_size: int = 128,
+        stroke_size: int = 12,
         glyph_size: int = 32,
+        letter_size: int = 48,
         stem_size: int = 64,
         heads: int = 4,
         feed_forward: int = 256,
@@ -49,10 +52,13 @@ class TinyConfig(PretrainedConfig):
         word_size: int = 48,
         value_size: int = 128,
         frames: int = 1,
+        grounded: bool = False,
         **kwargs: object,
     ) -> None:
         self.hidden_size = hidden_size
+        self.stroke_size = stroke_size
         self.glyph_size = glyph_size
+        self.letter_size = letter_size
         self.stem_size = stem_size
         self.heads = heads
         self.feed_forward = feed_forward
@@ -61,21 +67,19 @@ class TinyConfig(PretrainedConfig):
         self.word_size = word_size
         self.value_size = value_size
         self.frames = frames
+        self.grounded = grounded
         super().__init__(**kwargs)  # pyright: ignore[reportArgumentType]
 
 
 class Inputs(NamedTuple):
-    """A batch: `images` uint8 `(B, 3 * frames, 224, 112)`, `words` ids `(B, W, F)` with 0 as padding,
-    `context` ids `(B, 5)`: two action kinds, the repeat flag, and the cells of the two actions + 1 (0: no point).
+    """A batch: `cells` are the frames' features `(B, C, 32, 16)` from the stem, `words` ids `(B, W, F)` with 0 as
+    padding, `context` ids `(B, 5)`: two action kinds, the repeat flag, and the cells of the two actions + 1 (0: no
+    point).
     """
 
-    images: Tensor
+    cells: Tensor
     words: Tensor
     context: Tensor
-
-    def select(self, rows: Tensor) -> Inputs:
-        """Return the batch of `rows`."""
-        return Inputs(*(tensor[rows] for tensor in self))
 
 
 class Memory(NamedTuple):
@@ -140,20 +144,27 @@ class Block(nn.Module):
 
 
 class Stem(nn.Module):
-    """Frames -> cell features `(B, C, 32, 16)`: convolution 7/7, then two residual 3x3 convolutions."""
+    """Frames -> cell features `(B, C, 32, 16)`: three convolutions, a maximum per cell, two residual 3x3 convolutions.
+
+    The maximum makes a stroke count wherever in its cell it falls: words start at any pixel.
+    """
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
         size = config.stem_size
-        self.glyphs = nn.Conv2d(3 * config.frames, config.glyph_size, PATCH // 2, PATCH // 2)
-        self.patch = nn.Conv2d(config.glyph_size, size, 2, 2)
+        self.strokes = nn.Conv2d(3 * config.frames, config.stroke_size, 5, 2, 2)
+        self.glyphs = nn.Conv2d(config.stroke_size, config.glyph_size, 5, 2, 2)
+        self.letters = nn.Conv2d(config.glyph_size, config.letter_size, 3, padding=1)
+        self.patch = nn.Conv2d(config.letter_size, size, 1)
         self.mix = nn.ModuleList(nn.Conv2d(size, size, 3, padding=1) for _ in range(2))
         self.norms = nn.ModuleList(nn.GroupNorm(1, size) for _ in range(2))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return cell features of uint8 `images`."""
-        x = fn.gelu(self.glyphs(images.float().sub_(127.5).div_(64.0)))
-        x = fn.gelu(self.patch(x))
+        """Return cell features of uint8 `images` `(B, 3 * frames, 448, 224)`."""
+        x = images.float().sub_(127.5).div_(64.0).contiguous(memory_format=torch.channels_last)
+        for conv in (self.strokes, self.glyphs, self.letters):
+            x = fn.relu(conv(x))
+        x = fn.gelu(self.patch(fn.adaptive_max_pool2d(x, (ROWS, COLUMNS))))
         for conv, norm in zip(self.mix, self.norms, strict=True):
             x = x + fn.gelu(conv(norm(x)))
         return x
@@ -220,6 +231,11 @@ class TinyModel(PreTrainedModel):
             for parameter in (self.place, self.context_place, self.start, self.rows, self.columns):
                 nn.init.normal_(parameter, std=0.02)
 
+    def reading(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that say what is written where: the stem, spelling, and their match."""
+        for part in (self.stem, self.word_features, self.word_in, self.word_key, self.cell_word):
+            yield from part.parameters()
+
     def reset_value_head(self) -> None:
         """Start the value head anew: hidden layer random, last layer 0, so the first values are 0."""
         first, last = cast(nn.Linear, self.value_head[0]), cast(nn.Linear, self.value_head[-1])
@@ -228,23 +244,19 @@ class TinyModel(PreTrainedModel):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def read(self, stem: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
-        """Return `(B, CELLS)` logits of where `labels` are written, from the cell features alone.
-
-        `labels` are word ids `(B, W, F)`; label i stands on the screen with cell features `stem[rows[i]]`.
-        """
+    def label_keys(self, labels: Tensor) -> Tensor:
+        """Return `(B, D)`: what `label_cells` are compared with, for labels as word ids `(B, W, F)`."""
         present = (labels > 0).any(-1, keepdim=True).float()
         keys = (self.word_key(self.word_in(self._bag(labels))) * present).sum(1) / present.sum(1).clamp(min=1)
-        cells = self.cell_word(stem).flatten(2)
-        return torch.einsum("bd,bdn->bn", keys, cells[rows]) * keys.shape[-1] ** -0.5
+        return keys * keys.shape[-1] ** -0.5
 
-    def encode(self, inputs: Inputs, stem: Tensor | None = None) -> Memory:
-        """Return the memory of a batch of observations: one pass, shared by policy and value.
+    def label_cells(self, stem: Tensor) -> Tensor:
+        """Return `(B, D, CELLS)`: what is written in each cell, from the cell features `stem` alone."""
+        return self.cell_word(stem).flatten(2)
 
-        `stem` are the images' cell features where they were computed before: several questions share a look.
-        """
-        if stem is None:
-            stem = cast(Tensor, self.stem(inputs.images))
+    def encode(self, inputs: Inputs) -> Memory:
+        """Return the memory of a batch of observations: one pass, shared by policy and value."""
+        stem = inputs.cells
         screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
         spelled = self.word_in(self._bag(inputs.words))
         words = spelled + self.word_place.weight[: inputs.words.shape[1]]
@@ -267,7 +279,7 @@ class TinyModel(PreTrainedModel):
             self._slots(text, present),
             self._cells(stem, screen),
             self.word_key(spelled),
-            self.cell_word(stem).flatten(2),
+            self.label_cells(stem),
             pooled,
         )
 
@@ -336,8 +348,8 @@ class TinyModel(PreTrainedModel):
         return self.value_head(feature if trunk_gradient else feature.detach()).squeeze(-1)
 
     def forward(self, images: Tensor, words: Tensor, context: Tensor, tokens: Tensor) -> Tensor:
-        """Return teacher-forced logits `(B, L + 1, VOCABULARY)` for `tokens` `(B, L)`."""
-        memory = self.encode(Inputs(images, words, context))
+        """Return teacher-forced logits `(B, L + 1, VOCABULARY)` for `tokens` `(B, L)` and uint8 `images`."""
+        memory = self.encode(Inputs(self.stem(images), words, context))
         return self.logits(memory, self.decode(memory, tokens))
 
 

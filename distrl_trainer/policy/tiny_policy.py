@@ -1,4 +1,4 @@
-"""`TinyPolicy`: the built-in model as a `Policy`, trained in full.
+"""`TinyPolicy`: the built-in model as a `Policy`. What grounding taught it to read stays, unless told otherwise.
 
 Invariant: the log-probabilities recorded while acting are those of the distribution that was sampled (no
 temperature, no truncation), and `evaluate` returns the same numbers for the same weights.
@@ -9,7 +9,9 @@ Made by `load_policy`; called by collectors (`act`), the learner (`evaluate`) an
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -24,7 +26,7 @@ from torch import Tensor
 from android_env_gym.actions import Action, ActionError
 from distrl_trainer.policy import tiny_vocab as vocab
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
-from distrl_trainer.policy.tiny_model import IMAGE_HEIGHT, IMAGE_WIDTH, KINDS, Inputs, Memory, TinyConfig, TinyModel
+from distrl_trainer.policy.tiny_model import IMAGE_HEIGHT, IMAGE_WIDTH, KINDS, Inputs, TinyConfig, TinyModel
 from distrl_trainer.policy.tiny_text import FEATURES_PER_WORD, parse
 from distrl_trainer.prompts import action_text
 
@@ -32,6 +34,8 @@ _KIND_NAMES = (
     "tap", "long_press", "swipe", "type", "press", "open", "wait", "finish", "answer", "invalid", "other",
 )  # fmt: skip
 _REPEATED, _NOT_REPEATED = KINDS - 1, KINDS - 2
+LOOKS_KEPT = 4096
+"""Frames whose features are kept: 64 KiB each."""
 _POINT = re.compile(r"(?:tap|long_press) ([01]\.\d+) ([01]\.\d+)")
 
 
@@ -65,6 +69,37 @@ def _kind(text: str) -> int:
     return len(_KIND_NAMES)
 
 
+class _Looks:
+    """Cell features of the frames seen last, by their pixels, as float16: most frames are seen again and again.
+
+    Each frame is computed alone, so its features do not depend on what was asked before.
+    """
+
+    def __init__(self, stem: torch.nn.Module, device: torch.device) -> None:
+        self._stem = stem
+        self._device = device
+        self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
+
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Return the features `(B, C, 32, 16)` of `frames`, each `(448, 224, 3 * frames)`."""
+        return torch.stack([self._look(frame) for frame in frames]).float()
+
+    @torch.no_grad()
+    def _look(self, frame: NDArray[np.uint8]) -> Tensor:
+        key = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        if key not in self._kept:
+            image = torch.from_numpy(frame).permute(2, 0, 1).to(self._device)
+            self._kept[key] = self._stem(image[None])[0].half()
+        self._kept.move_to_end(key)
+        while len(self._kept) > LOOKS_KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def forget(self) -> None:
+        """Drop all features: the stem has changed."""
+        self._kept.clear()
+
+
 class TinyPolicy:
     """Policy over the tiny model.
 
@@ -72,15 +107,25 @@ class TinyPolicy:
         version: Set by whoever loads weights.
         model: The `TinyModel`; `module` is the same.
         value_trunk_gradient: Whether the value loss reaches the trunk (off: the feature is detached).
+
+    Args:
+        tune_reading: Whether training changes what grounding taught (`TinyModel.reading`); None: only if the model was
+            not grounded.
     """
 
-    def __init__(self, module: TinyModel, *, max_new_tokens: int = 48, device: str = "cpu") -> None:
+    def __init__(
+        self, module: TinyModel, *, tune_reading: bool | None = None, max_new_tokens: int = 48, device: str = "cpu"
+    ) -> None:
         self.version = 0
         self.model = cast(TinyModel, cast(torch.nn.Module, module).to(device).eval())
         self.module: torch.nn.Module = self.model
         self.device = torch.device(device)
         self.max_new_tokens = min(max_new_tokens, 48)
         self.value_trunk_gradient = False
+        self._tune_reading = not module.config.grounded if tune_reading is None else tune_reading
+        for parameter in self.model.reading():
+            parameter.requires_grad_(self._tune_reading)
+        self._looks = _Looks(self.model.stem, self.device)
 
     @classmethod
     def create(cls, *, seed: int, frames: int = 1, max_new_tokens: int = 48, device: str = "cpu") -> TinyPolicy:
@@ -92,7 +137,9 @@ class TinyPolicy:
         return cls(module, max_new_tokens=max_new_tokens, device=device)
 
     @classmethod
-    def from_folder(cls, folder: Path, *, max_new_tokens: int = 48, device: str = "cpu") -> TinyPolicy:
+    def from_folder(
+        cls, folder: Path, *, tune_reading: bool | None = None, max_new_tokens: int = 48, device: str = "cpu"
+    ) -> TinyPolicy:
         """Return the policy that `save` wrote to `folder`.
 
         Raises:
@@ -104,7 +151,7 @@ class TinyPolicy:
         with torch.random.fork_rng(devices=[]):
             module = TinyModel(config)
         module.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-        return cls(module, max_new_tokens=max_new_tokens, device=device)
+        return cls(module, tune_reading=tune_reading, max_new_tokens=max_new_tokens, device=device)
 
     def reset_value_head(self, seed: int) -> None:
         """Start the value head anew from `seed`; the first values are 0."""
@@ -114,12 +161,18 @@ class TinyPolicy:
 
     def inputs(self, observations: Sequence[Observation]) -> Inputs:
         """Return `observations` as a batch of tensors."""
-        frames = self.model.config.frames
+        frames = [_stack(observation.frames, self.model.config.frames) for observation in observations]
+        cells = self.model.stem(self.images(frames)) if self._tune_reading else self._looks(frames)
         words = self.words([observation.instruction for observation in observations])
-        stacks = [_stack(observation.frames, frames) for observation in observations]
-        context = [context_ids(observation.history) for observation in observations]
-        images = torch.from_numpy(np.stack(stacks)).permute(0, 3, 1, 2)
-        return Inputs(images.to(self.device), words, torch.tensor(context, device=self.device))
+        return Inputs(cells, words, self.context([observation.history for observation in observations]))
+
+    def images(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Return uint8 `(B, 3 * frames, 448, 224)` of frames whose last dimension are channels."""
+        return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).to(self.device)
+
+    def context(self, histories: Sequence[Sequence[str]]) -> Tensor:
+        """Return `(B, 5)` ids of the last actions' texts, newest last."""
+        return torch.tensor([context_ids(history) for history in histories], device=self.device)
 
     def words(self, texts: Sequence[str]) -> Tensor:
         """Return the feature ids of the words of `texts`, `(B, W, F)`, 0 where there is none."""
@@ -166,12 +219,8 @@ class TinyPolicy:
 
     def evaluate(self, observations: Sequence[Observation], token_ids: Sequence[Sequence[int]]) -> Evaluation:
         """Return log-probs, exact entropy and values of decisions taken, by teacher forcing."""
-        return self.evaluate_inputs(self.inputs(observations), token_ids)
-
-    def evaluate_inputs(self, inputs: Inputs, token_ids: Sequence[Sequence[int]]) -> Evaluation:
-        """As `evaluate`, for a batch that `inputs` has made before."""
         tokens, mask = _pad(token_ids, self.device)
-        memory = self.model.encode(inputs)
+        memory = self.model.encode(self.inputs(observations))
         states = self.model.decode(memory, tokens[:, :-1])
         scores = self.model.logits(memory, states).log_softmax(-1)
         entropy = -(scores.exp() * scores).sum(-1)
@@ -184,7 +233,7 @@ class TinyPolicy:
 
     def values(self, observations: Sequence[Observation]) -> Tensor:
         """Return `(batch,)` state values."""
-        memory: Memory = self.model.encode(self.inputs(observations))
+        memory = self.model.encode(self.inputs(observations))
         empty = torch.empty(len(observations), 0, dtype=torch.long, device=self.device)
         return self.model.value(memory, self.model.decode(memory, empty), self.value_trunk_gradient)
 
@@ -205,11 +254,14 @@ class TinyPolicy:
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """Install weights that `state_dict` returned."""
+        stem = self.model.stem.state_dict()
+        if any(not torch.equal(tensors[f"stem.{name}"].to(self.device), now) for name, now in stem.items()):
+            self._looks.forget()
         self.model.load_state_dict(tensors, strict=True)
 
     def parameter_groups(self, lr: float, value_lr: float) -> list[dict[str, object]]:
         """Return optimizer groups: the policy at `lr`, the value head at `value_lr`."""
-        named = list(self.model.named_parameters())
+        named = [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
         head = [parameter for name, parameter in named if name.startswith("value_head.")]
         trunk = [parameter for name, parameter in named if not name.startswith("value_head.")]
         return [{"params": trunk, "lr": lr, "name": "policy"}, {"params": head, "lr": value_lr, "name": "value"}]

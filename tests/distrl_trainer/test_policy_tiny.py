@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -154,6 +155,53 @@ def test_value_loss_reaches_the_trunk_only_if_asked() -> None:
         assert any(not name.startswith("value_head") for name in reached) == wanted
 
 
+def grounded_policy(tune_reading: bool | None = None) -> TinyPolicy:
+    module = small_policy().model
+    module.config.grounded = True
+    return TinyPolicy(module, tune_reading=tune_reading)
+
+
+def test_training_leaves_what_was_grounded_unless_told_otherwise(tmp_path: Path) -> None:
+    assert trains_reading(small_policy()) and trains_reading(grounded_policy(tune_reading=True))
+    kept = grounded_policy()
+    assert not trains_reading(kept)
+    kept.save(tmp_path)
+    for config, trained in ((PolicyConfig(), False), (PolicyConfig(tuning="full"), True)):
+        policy = load_policy(msgspec.structs.replace(config, model=str(tmp_path)))
+        assert isinstance(policy, TinyPolicy) and trains_reading(policy) == trained
+
+
+def trains_reading(policy: TinyPolicy) -> bool:
+    policy.model.zero_grad()
+    policy.evaluate(make_observations(2), [(0,), (0,)]).logprobs.sum().backward()
+    learned = {id(p) for group in policy.parameter_groups(1.0, 1.0) for p in group["params"]}  # pyright: ignore
+    reading = list(policy.model.reading())
+    assert all((id(parameter) in learned) == parameter.requires_grad for parameter in reading)
+    touched = [parameter.grad is not None for parameter in policy.model.stem.parameters()]
+    assert all(touched) or not any(touched)
+    return all(touched)
+
+
+def test_features_kept_from_before_change_nothing() -> None:
+    policy, shown = grounded_policy(), make_observations(5)
+    together = policy.inputs(shown).cells
+    alone = torch.cat([grounded_policy().inputs([one]).cells for one in shown])
+    assert torch.equal(together, alone) and torch.equal(policy.inputs(shown).cells, together)
+    with torch.no_grad():
+        close = policy.model.stem(policy.images([one.frames[-1] for one in shown]))
+    assert torch.allclose(together, close, atol=1e-2)
+
+
+def test_another_stem_looks_anew() -> None:
+    policy, shown = grounded_policy(), make_observations(2)
+    before = policy.inputs(shown).cells
+    weights = policy.state_dict()
+    policy.load_state_dict(weights)
+    assert torch.equal(policy.inputs(shown).cells, before)
+    policy.load_state_dict({name: 2 * tensor for name, tensor in weights.items()})
+    assert not torch.allclose(policy.inputs(shown).cells, before)
+
+
 @pytest.mark.slow
 def test_it_overfits_decisions_of_every_kind() -> None:
     policy = small_policy()
@@ -162,11 +210,10 @@ def test_it_overfits_decisions_of_every_kind() -> None:
     wanted: list[Action] = [Tap((i % 16 + 0.5) / 16, (3 * i + 0.5) / 32) for i in range(10)]
     wanted += [kinds[i % len(kinds)] for i in range(6)]
     target = [policy.encode_action(action, one) for action, one in zip(wanted, shown, strict=True)]
-    inputs = policy.inputs(shown)
     optimizer = torch.optim.AdamW(policy.parameter_groups(4e-3, 1e-3))
     for _ in range(50):
         optimizer.zero_grad()
-        (-policy.evaluate_inputs(inputs, target).logprobs.sum() / 16).backward()
+        (-policy.evaluate(shown, target).logprobs.sum() / 16).backward()
         torch.nn.utils.clip_grad_norm_(policy.module.parameters(), 1.0)
         optimizer.step()
     decisions = policy.act(shown, greedy=True)
