@@ -27,7 +27,7 @@ from torch import Tensor
 from android_env_gym.devices.base import Device
 from android_env_gym.phone.phone import SimPhone
 from android_env_gym.phone.state import DeviceConfig
-from distrl_trainer.policy.screens import Screen, Widget, walk, written_page
+from distrl_trainer.policy.screens import Screen, Widget, Word, walk, written_page
 from distrl_trainer.policy.tiny_model import MASKED, Inputs
 from distrl_trainer.policy.tiny_policy import TinyPolicy
 from distrl_trainer.policy.tiny_vocab import CELL_BASE, CELLS
@@ -37,32 +37,32 @@ PHRASES = (
     "go to {}", "choose '{}'",
 )  # fmt: skip
 CENTRE_SHARE = 0.7
-DISTRACTED_SHARE = 0.3
+DISTRACTED_SHARE = 0.6
 QUESTIONS_PER_SCREEN = 2
-LABELS_PER_SCREEN = 32
-SAVE_EVERY = 1000
-WORDS = 20_000
+WORDS_PER_SCREEN = 32
+SAVE_EVERY = 500
+VOCABULARY_DRAWS = 20_000
 PART_SHARE = 0.4
-"""How often a question or label is one word of several, as a task may name a person by the first name."""
+"""How often a question names one word of several, as a task may name a person by the first name."""
 
 
-class Labels(NamedTuple):
-    """Labels of the screens of a batch and where they stand.
+class Words(NamedTuple):
+    """Words of the screens of a batch and where they stand.
 
-    `words` `(M, W, F)` on screens `rows` `(M,)`; `target` `(M, CELLS)` a distribution over the widget's cells and
-    `centres` `(M,)` its middle one; `clash` `(M, M)` where two labels share a word.
+    `ids` `(M, 1, F)` of words on screens `rows` `(M,)`; `target` `(M, CELLS)` a distribution over their cells and
+    `centres` `(M,)` one in the middle; `same` `(M, M)` where two are the same word on two screens.
     """
 
-    words: Tensor
+    ids: Tensor
     rows: Tensor
     target: Tensor
     centres: Tensor
-    clash: Tensor
+    same: Tensor
 
 
 class Batch(NamedTuple):
     """Questions about screens: `images` `(S, ...)`; per question `words` `(N, W, F)`, `rows` `(N,)` into the images,
-    `target` `(N, CELLS)` a distribution over the widget's cells, `widgets` the answers; `labels` to read.
+    `target` `(N, CELLS)` a distribution over the widget's cells, `widgets` the answers; `written` are words to read.
     """
 
     images: Tensor
@@ -70,7 +70,7 @@ class Batch(NamedTuple):
     rows: Tensor
     target: Tensor
     widgets: tuple[Widget, ...]
-    labels: Labels
+    written: Words
 
 
 def label_counts(screens: Sequence[Screen]) -> Counter[str]:
@@ -87,76 +87,68 @@ def grounding_batch(
     crowd out names and titles.
     """
     asked: list[tuple[int, Widget]] = []
-    read: list[tuple[int, Widget]] = []
     distractors = list(counts)
     for row, screen in enumerate(screens):
-        asked += [(row, widget) for widget in _order(screen.widgets, counts, rng)[:QUESTIONS_PER_SCREEN]]
-        read += [(row, text) for text in _order(screen.texts, counts, rng)[:LABELS_PER_SCREEN]]
+        asked += [(row, widget) for widget in _order(screen, counts, rng)[:QUESTIONS_PER_SCREEN]]
     return Batch(
         policy.images([screen.frame for screen in screens]),
         policy.words([_phrase(widget, screens[row], distractors, rng) for row, widget in asked]),
         torch.tensor([row for row, _ in asked]),
-        _targets([widget for _, widget in asked]),
+        _targets([(widget.inside, (widget.centre,)) for _, widget in asked]),
         tuple(widget for _, widget in asked),
-        _labels(policy, screens, read, rng),
+        _written(policy, screens, rng),
     )
 
 
-def _labels(
-    policy: TinyPolicy, screens: Sequence[Screen], read: Sequence[tuple[int, Widget]], rng: np.random.Generator
-) -> Labels:
-    texts = [_part(widget, screens[row].texts, rng) for row, widget in read]
-    return Labels(
-        policy.words(texts),
+def _written(policy: TinyPolicy, screens: Sequence[Screen], rng: np.random.Generator) -> Words:
+    read: list[tuple[int, Word]] = []
+    for row, screen in enumerate(screens):
+        picks = rng.permutation(len(screen.words))[:WORDS_PER_SCREEN]
+        read += [(row, screen.words[i]) for i in picks]
+    index = {word: i for i, word in enumerate(dict.fromkeys(one.word.lower() for _, one in read))}
+    which = torch.tensor([index[one.word.lower()] for _, one in read])
+    return Words(
+        policy.words([one.word for _, one in read]),
         torch.tensor([row for row, _ in read]),
-        _targets([widget for _, widget in read]),
-        torch.tensor([widget.centre for _, widget in read]),
-        _clash(texts),
+        _targets([(one.inside, one.centres) for _, one in read]),
+        torch.tensor([one.centres[0] for _, one in read]),
+        which[:, None] == which,
     )
 
 
-def _clash(texts: Sequence[str]) -> Tensor:
-    """Return `(M, M)`: whether two texts share a word."""
-    words = [text.lower().split() for text in texts]
-    index = {word: i for i, word in enumerate({word: None for row in words for word in row})}
-    present = torch.zeros(len(texts), len(index))
-    places = [(row, index[word]) for row, line in enumerate(words) for word in line]
-    present[tuple(torch.tensor(places).T)] = 1.0
-    return present @ present.T > 0
-
-
-def _order(widgets: Sequence[Widget], counts: Mapping[str, int], rng: np.random.Generator) -> list[Widget]:
-    weights = np.array([counts.get(widget.label, 1) for widget in widgets], np.float64) ** -0.5
+def _order(screen: Screen, counts: Mapping[str, int], rng: np.random.Generator) -> list[Widget]:
+    weights = np.array([counts.get(widget.label, 1) for widget in screen.widgets], np.float64) ** -0.5
     picks = rng.choice(len(weights), size=len(weights), replace=False, p=weights / weights.sum())
-    return [widgets[i] for i in picks]
+    return [screen.widgets[i] for i in picks]
 
 
-def _part(widget: Widget, others: Sequence[Widget], rng: np.random.Generator) -> str:
-    """Return the label, or now and then one word of it that none of the `others` has."""
+def _part(widget: Widget, screen: Screen, rng: np.random.Generator) -> str:
+    """Return the label, or now and then one word of it that no other label of the screen has."""
     words = widget.label.split()
     if len(words) < 2 or rng.random() > PART_SHARE:
         return widget.label
     word = words[rng.integers(len(words))]
-    shared = any(word in other.label.split() for other in others if other is not widget)
-    return widget.label if shared else word
+    others = (other.label.split() for other in screen.widgets if other is not widget)
+    return widget.label if any(word in other for other in others) else word
 
 
 def _phrase(widget: Widget, screen: Screen, distractors: Sequence[str], rng: np.random.Generator) -> str:
-    text = PHRASES[rng.integers(len(PHRASES))].format(_part(widget, screen.widgets, rng))
+    text = PHRASES[rng.integers(len(PHRASES))].format(_part(widget, screen, rng))
     if rng.random() > DISTRACTED_SHARE:
         return text
     here = " ".join(other.label.lower() for other in screen.widgets)
-    others = [str(distractors[i]) for i in rng.integers(len(distractors), size=2)]
+    others = [str(distractors[i]) for i in rng.integers(len(distractors), size=rng.integers(1, 4))]
     away = [other for other in others if not any(word in here for word in other.lower().split())]
     parts = [text, *away]
     return " ".join(parts[i] for i in rng.permutation(len(parts)))
 
 
-def _targets(widgets: Sequence[Widget]) -> Tensor:
-    target = np.zeros((len(widgets), CELLS), np.float32)
-    for row, widget in zip(target, widgets, strict=True):
-        row[list(widget.inside)] = (1 - CENTRE_SHARE) / len(widget.inside)
-        row[widget.centre] += CENTRE_SHARE
+def _targets(places: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Tensor:
+    """Return `(N, CELLS)`: for each (cells, middle cells) a distribution with most of it in the middle."""
+    target = np.zeros((len(places), CELLS), np.float32)
+    for row, (inside, centres) in zip(target, places, strict=True):
+        row[list(inside)] = (1 - CENTRE_SHARE) / len(inside)
+        row[list(centres)] += CENTRE_SHARE / len(centres)
     return torch.from_numpy(target)
 
 
@@ -168,22 +160,21 @@ def _answers(policy: TinyPolicy, batch: Batch, stem: Tensor) -> Tensor:
     return policy.model.logits(memory, policy.model.decode(memory, empty))[:, 0].log_softmax(-1)
 
 
-def reading_loss(policy: TinyPolicy, stem: Tensor, labels: Labels) -> Tensor:
-    """Return how badly `labels` are matched with the cells `stem` `(S, C, 32, 16)` they are written on.
+def reading_loss(policy: TinyPolicy, stem: Tensor, words: Words) -> Tensor:
+    """Return how badly `words` are matched with the cells of `stem` `(S, C, 32, 16)` they are written on.
 
-    A label must find its cells among those of all screens, and a cell its label among all labels (a contrast both
-    ways, as CLIP's, arXiv 2103.00020). Labels that share a word, and other screens that show such a one, do not count.
+    A word must find its cells among those of all screens, and a cell its word among all words (a contrast both ways,
+    as CLIP's, arXiv 2103.00020). The same word elsewhere does not count.
     """
-    cells = policy.model.label_cells(stem).float()
-    keys = policy.model.label_keys(labels.words)
+    cells = policy.model.label_cells(stem)
+    keys = policy.model.label_keys(words.ids)
     scores = torch.einsum("md,sdn->msn", keys, cells)
-    rows = torch.arange(len(keys))
-    own = scores[rows, labels.rows]
-    shown = torch.zeros(len(keys), len(cells)).index_add_(1, labels.rows, labels.clash.float()) > 0
+    own = scores[torch.arange(len(keys)), words.rows]
+    shown = torch.zeros(len(keys), len(cells)).index_add_(1, words.rows, words.same.float()) > 0
     elsewhere = scores.masked_fill(shown.unsqueeze(-1), MASKED).flatten(1).logsumexp(-1)
-    finds = torch.logaddexp(own.logsumexp(-1), elsewhere) - (labels.target * own).sum(-1)
-    named = cells[labels.rows, :, labels.centres] @ keys.T
-    other = labels.clash & ~torch.eye(len(keys), dtype=torch.bool)
+    finds = torch.logaddexp(own.logsumexp(-1), elsewhere) - (words.target * own).sum(-1)
+    named = cells[words.rows, :, words.centres] @ keys.T
+    other = words.same & ~torch.eye(len(keys), dtype=torch.bool)
     means = -named.masked_fill(other, MASKED).log_softmax(-1).diagonal()
     return finds.mean() + means.mean()
 
@@ -195,10 +186,10 @@ def _stem(policy: TinyPolicy, batch: Batch) -> Tensor:
 
 
 def grounding_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
-    """Return the cross-entropy of the first token to the widgets' cells, plus the `reading_loss` of all labels."""
+    """Return the cross-entropy of the first token to the widgets' cells, plus the `reading_loss` of what is written."""
     stem = _stem(policy, batch)
     answers = _answers(policy, batch, stem)[:, CELL_BASE:]
-    return -(batch.target * answers).sum(-1).mean() + reading_loss(policy, stem, batch.labels)
+    return -(batch.target * answers).sum(-1).mean() + reading_loss(policy, stem, batch.written)
 
 
 def _greedy(policy: TinyPolicy, batch: Batch) -> list[int]:
@@ -218,19 +209,19 @@ def grounding_accuracy(policy: TinyPolicy, batches: Sequence[Batch]) -> float:
 
 @torch.no_grad()
 def reading_accuracy(policy: TinyPolicy, batches: Sequence[Batch]) -> float:
-    """Return the share of labels whose best cell of their screen lies inside the widget."""
+    """Return the share of words whose best cell of their screen is one they are written on."""
     hits: list[bool] = []
     for batch in batches:
+        words = batch.written
         cells = policy.model.label_cells(policy.model.stem(batch.images))
-        scores = torch.einsum("md,mdn->mn", policy.model.label_keys(batch.labels.words), cells[batch.labels.rows])
-        best = scores.argmax(-1, keepdim=True)
-        hits += (batch.labels.target.gather(1, best)[:, 0] > 0).tolist()
+        scores = torch.einsum("md,mdn->mn", policy.model.label_keys(words.ids), cells[words.rows])
+        hits += (words.target.gather(1, scores.argmax(-1, keepdim=True))[:, 0] > 0).tolist()
     return sum(hits) / max(1, len(hits))
 
 
 def read_loss(policy: TinyPolicy, batch: Batch) -> Tensor:
     """Return the `reading_loss` alone: neither encoder nor decoder runs."""
-    return reading_loss(policy, _stem(policy, batch), batch.labels)
+    return reading_loss(policy, _stem(policy, batch), batch.written)
 
 
 def train(
@@ -278,26 +269,26 @@ def _parse() -> argparse.Namespace:
         description="Ground the tiny model: first what is written where, then widget label -> tap on it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the base model, written every 1000 updates")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the base model, written every 500 updates")
     parser.add_argument("--init", type=Path, help="folder of a grounded model to go on from; none: random weights")
-    parser.add_argument("--reading-updates", type=int, default=13000, help="updates of reading alone")
+    parser.add_argument("--reading-updates", type=int, default=8000, help="updates of reading alone")
     parser.add_argument("--reading-lr", type=float, default=3e-3)
-    parser.add_argument("--updates", type=int, default=4000, help="updates of tapping and reading")
+    parser.add_argument("--updates", type=int, default=2500, help="updates of tapping and reading")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--screens", type=int, default=8000, help="screens to walk for")
+    parser.add_argument("--screens", type=int, default=6000, help="screens to walk for")
     parser.add_argument("--batch", type=int, default=8, help="screens per update")
-    parser.add_argument("--pages", type=int, default=8000, help="written pages, half of each batch; 0: none")
+    parser.add_argument("--pages", type=int, default=6000, help="written pages, half of each batch; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
-def _words(screens: Sequence[Screen], rng: np.random.Generator) -> list[str]:
-    """Return words of the screens' labels, each as often as the square root of how many times it stands there."""
-    counts = Counter(word for screen in screens for widget in screen.widgets for word in widget.label.split())
+def _vocabulary(screens: Sequence[Screen], rng: np.random.Generator) -> list[str]:
+    """Return words of the screens, each as often as the square root of on how many it stands."""
+    counts = Counter(written.word for screen in screens for written in screen.words)
     words = sorted(counts)
     weights = np.sqrt([counts[word] for word in words])
-    return [words[i] for i in rng.choice(len(words), size=WORDS, p=weights / weights.sum())]
+    return [words[i] for i in rng.choice(len(words), size=VOCABULARY_DRAWS, p=weights / weights.sum())]
 
 
 def _learner(folder: Path | None, seed: int) -> TinyPolicy:
@@ -314,7 +305,7 @@ def main() -> None:
     start = time.perf_counter()
     screens = list(islice(walk(make_phone, rng), args.screens))
     policy = _learner(args.init, args.seed)
-    words = _words(screens, rng)
+    words = _vocabulary(screens, rng)
     pages = [written_page(words, rng) for _ in range(args.pages)]
     print(f"{len(screens)} screens and {len(pages)} pages in {time.perf_counter() - start:.0f} s", file=sys.stderr)  # noqa: T201
     stages = (

@@ -6,6 +6,7 @@ tiny model shrinks them. Called by `grounding`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, PressKey, Swipe, Tap, TypeText
-from android_env_gym.devices.base import Device, UiNode
+from android_env_gym.devices.base import Bounds, Device, UiNode
 from android_env_gym.phone.ui.layout import layout
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.ui.paint import paint
@@ -28,6 +29,9 @@ WIDTH, HEIGHT, DENSITY = 540, 1200, 1.5
 PAGE_DP = 740.0
 DARK_SHARE = 0.1
 MAX_LABEL = 40
+LINE_ASPECT = 4.5
+"""A text higher than this many letters are wide has several lines."""
+OUTER = ".,;:!?()\"'\u2026"
 STYLES = ("body", "body_strong", "title", "label", "headline_small")
 FILLS = ("", "", "surface_container", "secondary_container", "#fff8b8", "#e2f6d3", "#d4e4ed", "#f6e2dd")
 """What written pages draw on: the theme's surfaces and the colours of notes."""
@@ -41,37 +45,66 @@ class Widget(msgspec.Struct, frozen=True):
     inside: tuple[int, ...]
 
 
+class Word(msgspec.Struct, frozen=True):
+    """A word that is written on the screen, once or more often: the middle cell of each time, and all its cells."""
+
+    word: str
+    centres: tuple[int, ...]
+    inside: tuple[int, ...]
+
+
 class Screen(msgspec.Struct, frozen=True):
-    """A frame `(448, 224, 3)`, the widgets on it whose label names one place, and the texts that are written once.
+    """A frame `(448, 224, 3)`, the widgets on it whose label names one place, and the words written on it.
 
     A label may stand elsewhere than its widget, or nowhere: a switch is described by the text at the other end.
     """
 
     frame: NDArray[np.uint8]
     widgets: tuple[Widget, ...]
-    texts: tuple[Widget, ...]
+    words: tuple[Word, ...]
 
 
 def screen_of(frame: NDArray[np.uint8], nodes: Sequence[UiNode]) -> Screen:
     """Return the screen that `frame` (RGB, device pixels) and its accessibility `nodes` show."""
     height, width = frame.shape[:2]
-    labelled: dict[str, list[tuple[Widget, bool]]] = {}
+    found: dict[str, list[tuple[Widget, bool]]] = {}
     written: dict[str, list[Widget]] = {}
     for node in nodes:
         label = " ".join((node.text or node.label).split())
+        for word in _written(node, width, height):
+            written.setdefault(word.label.lower(), []).append(word)
         if not node.enabled or not 0 < len(label) <= MAX_LABEL:
             continue
-        widget = _widget(label, node, width, height)
+        widget = _widget(label, node.bounds, width, height)
         if widget is not None:
-            labelled.setdefault(label.lower(), []).append((widget, node.clickable))
-            if node.text:
-                written.setdefault(label.lower(), []).append(widget)
-    named = (_meant(group) for group in labelled.values())
+            found.setdefault(label.lower(), []).append((widget, node.clickable))
+    named = (_meant(group) for group in found.values())
     return Screen(
         shrink(observe(frame, SCREEN)),
         tuple(widget for widget in named if widget is not None),
-        tuple(group[0] for group in written.values() if len(group) == 1),
+        tuple(_word(group) for group in written.values()),
     )
+
+
+def _word(group: Sequence[Widget]) -> Word:
+    inside = {cell for widget in group for cell in widget.inside}
+    return Word(group[0].label, tuple(dict.fromkeys(widget.centre for widget in group)), tuple(sorted(inside)))
+
+
+def _written(node: UiNode, width: int, height: int) -> list[Widget]:
+    """Return the words of a text of one line, each where it should be if all letters were equally wide."""
+    left, top, right, bottom = node.bounds
+    letter = (right - left) / max(1, len(node.text))
+    if bottom - top > LINE_ASPECT * letter:
+        return []
+    found = []
+    for match in re.finditer(r"\S+", node.text):
+        word = match.group().strip(OUTER)
+        bounds = (round(left + match.start() * letter), top, round(left + match.end() * letter), bottom)
+        widget = _widget(word, bounds, width, height) if word else None
+        if widget is not None:
+            found.append(widget)
+    return found
 
 
 def _meant(group: Sequence[tuple[Widget, bool]]) -> Widget | None:
@@ -82,8 +115,8 @@ def _meant(group: Sequence[tuple[Widget, bool]]) -> Widget | None:
     return None
 
 
-def _widget(label: str, node: UiNode, width: int, height: int) -> Widget | None:
-    left, top, right, bottom = node.bounds
+def _widget(label: str, bounds: Bounds, width: int, height: int) -> Widget | None:
+    left, top, right, bottom = bounds
     x, y = (left + right) / 2 / width, (top + bottom) / 2 / height
     if right - left < 4 or bottom - top < 4 or not (0 <= x <= 1 and 0 <= y <= 1):
         return None

@@ -1,10 +1,12 @@
 """The built-in `tiny` model: one screen, one instruction, a pointer over words, copy slots and screen cells.
 
-A convolutional stem turns the frame (area-resized to 112x224) into 16x32 cell features; a strided
-convolution makes 128 context tokens of them; one encoder layer mixes them with the instruction's words and
-the last action kinds; two decoder layers emit tokens. A cell's score is the decoder state against the
-cell's stem feature + the upsampled encoder feature + row and column embeddings.
-Invariant: no dropout and no state between calls, so acting and evaluating give the same numbers.
+A convolutional stem turns the frame (area-resized to 224x448) into 16x32 cell features, and every word of the
+instruction is matched with every cell: that is reading. A strided convolution makes 128 context tokens; one encoder
+layer mixes them with the words and the last actions; two decoder layers emit tokens. A cell's score is the decoder
+state against its own feature + the upsampled encoder feature + row and column embeddings, plus how well it matches the
+words that the state attends to.
+Invariant: no state between calls, and dropout acts in supervised training alone, so acting and evaluating give the same
+numbers.
 `tiny_policy` calls it; registered with transformers' Auto classes on import.
 """
 
@@ -31,6 +33,8 @@ CONTEXT = 3
 """Context tokens: the last two action kinds and whether they were the same action."""
 MAX_TOKENS = 64
 MASKED = -1e9
+MATCH = 6.0
+"""About the logit above which a word and a cell match; grounding learns the exact one."""
 
 
 class TinyConfig(PretrainedConfig):
@@ -51,6 +55,7 @@ class TinyConfig(PretrainedConfig):
         decoder_layers: int = 2,
         word_size: int = 48,
         value_size: int = 128,
+        dropout: float = 0.1,
         frames: int = 1,
         grounded: bool = False,
         **kwargs: object,
@@ -66,6 +71,7 @@ class TinyConfig(PretrainedConfig):
         self.decoder_layers = decoder_layers
         self.word_size = word_size
         self.value_size = value_size
+        self.dropout = dropout
         self.frames = frames
         self.grounded = grounded
         super().__init__(**kwargs)  # pyright: ignore[reportArgumentType]
@@ -90,8 +96,8 @@ class Memory(NamedTuple):
     words: Tensor
     slots: Tensor
     cells: Tensor
-    word_keys: Tensor
-    cell_words: Tensor
+    found: Tensor
+    shown: Tensor
     pooled: Tensor
 
     def select(self, rows: Tensor) -> Memory:
@@ -131,16 +137,17 @@ class Block(nn.Module):
         self.feed = nn.Sequential(
             nn.LayerNorm(size), nn.Linear(size, config.feed_forward), nn.GELU(), nn.Linear(config.feed_forward, size)
         )
+        self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, allowed: Tensor | None, memory: Tensor | None = None) -> Tensor:
         """Return `x` `(B, L, D)` transformed; `allowed` masks what is attended (with `cross`: the memory)."""
         normed = self.attend_norm(x)
         if self.cross is None or self.cross_norm is None or memory is None:
-            x = x + self.attend(normed, normed, allowed)
+            x = x + self.drop(self.attend(normed, normed, allowed))
         else:
-            x = x + self.attend(normed, normed, causal=True)
-            x = x + self.cross(self.cross_norm(x), memory, allowed)
-        return x + self.feed(x)
+            x = x + self.drop(self.attend(normed, normed, causal=True))
+            x = x + self.drop(self.cross(self.cross_norm(x), memory, allowed))
+        return x + self.drop(self.feed(x))
 
 
 class Stem(nn.Module):
@@ -182,7 +189,7 @@ class TinyModel(PreTrainedModel):
         super().__init__(config)
         size, stem = config.hidden_size, config.stem_size
         self.stem = Stem(config)
-        self.down = nn.Conv2d(stem, size, 2, 2)
+        self.down = nn.Conv2d(stem + 1, size, 2, 2)
         self.down_norm = nn.LayerNorm(size)
         self.place = nn.Parameter(torch.zeros(CELLS // 4, size))
         self.word_features = nn.Embedding(FEATURES, config.word_size, padding_idx=0)
@@ -190,6 +197,7 @@ class TinyModel(PreTrainedModel):
             nn.Linear(config.word_size, size), nn.GELU(), nn.Linear(size, size), nn.LayerNorm(size)
         )
         self.word_place = nn.Embedding(MAX_SLOTS, size)
+        self.word_shown, self.shown_above = nn.Linear(1, size), nn.Parameter(torch.tensor(MATCH))
         self.kinds = nn.Embedding(KINDS, size)
         self.context_place = nn.Parameter(torch.zeros(CONTEXT, size))
         self.last_point = nn.Parameter(torch.zeros(size, size))
@@ -203,10 +211,12 @@ class TinyModel(PreTrainedModel):
         self.token_out = nn.Linear(size, COPY_BASE)
         self.slot_query, self.slot_key = nn.Linear(size, size), nn.Linear(size, size)
         self.cell_query = nn.Linear(size, size)
-        self.cell_stem, self.cell_context = nn.Conv2d(stem, size, 1), nn.Linear(size, size)
+        self.cell_stem, self.cell_context = nn.Conv2d(stem + 1, size, 1), nn.Linear(size, size)
         self.read_query, self.word_key = nn.Linear(size, size), nn.Linear(size, size)
+        self.read_gates = nn.Linear(size, 2)
         self.cell_word = nn.Conv2d(stem, size, 1)
         self.rows, self.columns = nn.Parameter(torch.zeros(ROWS, 1, size)), nn.Parameter(torch.zeros(1, COLUMNS, size))
+        self.drop = nn.Dropout(config.dropout)
         self.value_head = nn.Sequential(
             nn.Linear(3 * size, config.value_size), nn.GELU(), nn.Linear(config.value_size, 1)
         )
@@ -228,6 +238,7 @@ class TinyModel(PreTrainedModel):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
         if isinstance(module, TinyModel):
+            nn.init.zeros_(module.read_gates.weight)
             for parameter in (self.place, self.context_place, self.start, self.rows, self.columns):
                 nn.init.normal_(parameter, std=0.02)
 
@@ -255,13 +266,20 @@ class TinyModel(PreTrainedModel):
         return self.cell_word(stem).flatten(2)
 
     def encode(self, inputs: Inputs) -> Memory:
-        """Return the memory of a batch of observations: one pass, shared by policy and value."""
-        stem = inputs.cells
-        screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
-        spelled = self.word_in(self._bag(inputs.words))
-        words = spelled + self.word_place.weight[: inputs.words.shape[1]]
-        context = self.kinds(inputs.context[:, :CONTEXT]) + self.context_place + self._last_points(inputs.context)
+        """Return the memory of a batch of observations: one pass, shared by policy and value.
+
+        Every word of the instruction is matched with every cell before anything else: a word knows whether it is on
+        the screen, a cell whether it shows one of the words.
+        """
         present = (inputs.words > 0).any(-1)
+        spelled = self.word_in(self._bag(inputs.words))
+        matches = self.word_key(spelled) @ self.label_cells(inputs.cells) * spelled.shape[-1] ** -0.5
+        shown = torch.sigmoid(matches.amax(-1, keepdim=True) - self.shown_above)
+        best = matches.masked_fill(~present.unsqueeze(-1), -MATCH).amax(1).view(-1, 1, ROWS, COLUMNS) / MATCH
+        stem = torch.cat([inputs.cells, best], 1)
+        screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
+        words = spelled + self.word_place.weight[: inputs.words.shape[1]] + self.word_shown(shown)
+        context = self.kinds(inputs.context[:, :CONTEXT]) + self.context_place + self._last_points(inputs.context)
         ones = present.new_ones(present.shape[0], 1)
         seen = torch.cat([ones.expand(-1, screen.shape[1]), present, ones.expand(-1, CONTEXT)], 1)
         allowed = seen[:, None, None, :]
@@ -278,8 +296,8 @@ class TinyModel(PreTrainedModel):
             text,
             self._slots(text, present),
             self._cells(stem, screen),
-            self.word_key(spelled),
-            self.label_cells(stem),
+            matches.softmax(-1),
+            shown,
             pooled,
         )
 
@@ -307,7 +325,7 @@ class TinyModel(PreTrainedModel):
         batch, _, size = screen.shape
         context = self.cell_context(screen).view(batch, ROWS // 2, 1, COLUMNS // 2, 1, size)
         context = context.expand(-1, -1, 2, -1, 2, -1).reshape(batch, CELLS, size)
-        own = self.cell_stem(stem).flatten(2).transpose(1, 2)
+        own = self.drop(self.cell_stem(stem).flatten(2).transpose(1, 2))
         return own + context + (self.rows + self.columns).view(CELLS, size)
 
     def decode(self, memory: Memory, tokens: Tensor) -> Tensor:
@@ -334,9 +352,11 @@ class TinyModel(PreTrainedModel):
         slots = self.slot_query(states) @ memory.slots[..., :-1].transpose(1, 2) * scale
         slots = slots + memory.slots[..., -1].unsqueeze(1)
         cells = self.cell_query(states) @ memory.cells.transpose(1, 2) * scale
+        shown, found = self.read_gates(states).split(1, -1)
         where = self.read_query(states) @ memory.words.transpose(1, 2) * scale
+        where = where + (MATCH + shown) * memory.shown.transpose(1, 2)
         where = where + memory.slots[:, : where.shape[2], -1].unsqueeze(1)
-        cells = cells + where.softmax(-1) @ memory.word_keys @ memory.cell_words * scale
+        cells = cells + (1 + found) * torch.log(where.softmax(-1) @ memory.found + 1 / CELLS)
         return torch.cat([words, slots, cells], -1)
 
     def value(self, memory: Memory, states: Tensor, trunk_gradient: bool) -> Tensor:

@@ -257,3 +257,18 @@ def test_prompts_name_task_history_and_format() -> None:
     text = prompt_text(one, "FORMAT")
     assert "Set an alarm" in text and "1. tap 0.50 0.25\n2. press back" in text and "FORMAT" in text
     assert history_text(()) == "none"
+
+
+def test_a_screen_has_every_written_word_where_it_stands() -> None:
+    frame = np.zeros((1200, 540, 3), np.uint8)
+    nodes = [
+        UiNode(bounds=(0, 100, 240, 133), text="Grace Kim, PM"),
+        UiNode(bounds=(300, 500, 360, 533), text="pm"),
+        UiNode(bounds=(400, 500, 480, 580), label="Said aloud"),
+        UiNode(bounds=(0, 700, 100, 900), text="Several lines of text"),
+    ]
+    words = {word.word: word for word in screen_of(frame, nodes).words}
+    assert list(words) == ["Grace", "Kim", "PM"]
+    columns = {name: {cell % 16 for cell in word.inside} for name, word in words.items()}
+    assert max(columns["Grace"]) < min(columns["Kim"])
+    assert [cell // 16 for cell in words["PM"].centres] == [3, 13]
