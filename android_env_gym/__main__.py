@@ -1,4 +1,6 @@
-"""`python -m android_env_gym list | check | sheet`: what there is, whether it keeps its promises, how it looks.
+"""`python -m android_env_gym list | check | instructions | sheet | adbd`: what tasks there are, what they are worth.
+
+`adbd` serves the embedded phone as an ADB device.
 
 With `--json` the last line of standard output is one JSON object and everything else goes to standard error.
 """
@@ -8,14 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from android_env_gym.errors import UnknownNameError
+from android_env_gym.phone.adbd.command import add_options, end_signal, server
 from android_env_gym.phone.apps import APPS
 from android_env_gym.phone.sheet import write_sheet
 from android_env_gym.tasks.check import check_template
+from android_env_gym.tasks.instruction_lists import CleaningReport, InstructionFileError
+from android_env_gym.tasks.instructions import PREFIX, read_instructions
 from android_env_gym.tasks.suites import suite, suites, templates
 
 
@@ -24,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (UnknownNameError, OSError) as error:
+    except (UnknownNameError, InstructionFileError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
@@ -40,10 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--instances", type=int, default=5, help="episodes of each kind per template")
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=_check)
+    lists = commands.add_parser("instructions", help="clean files of instructions and report what was left out")
+    lists.add_argument("train", metavar="TRAIN.txt", help="one instruction a line; a folder of lists stands alone")
+    lists.add_argument("test", metavar="TEST.txt", nargs="?", help="without it, the lines are split by their hash")
+    lists.add_argument("--json", action="store_true")
+    lists.set_defaults(run=_instructions)
     sheet = commands.add_parser("sheet", help="draw every screen of every app into one PNG")
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     sheet.add_argument("--dark", action="store_true", help="use the dark theme")
     sheet.set_defaults(run=_sheet)
+    adbd = commands.add_parser("adbd", help="serve the embedded phone as an ADB device, until SIGTERM")
+    add_options(adbd)
+    adbd.set_defaults(run=_adbd)
     return parser
 
 
@@ -70,6 +84,9 @@ def _check(arguments: argparse.Namespace) -> int:
         return 2
     reports = {}
     for template in suite(arguments.suite):
+        if not template.needs_world:
+            print(f"error: {arguments.suite} has no oracle and no state check to run", file=sys.stderr)
+            return 1
         report = check_template(template, arguments.instances)
         reports[template.id] = report
         out = sys.stderr if arguments.json else sys.stdout
@@ -82,9 +99,45 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if any(report.problems for report in reports.values()) else 0
 
 
+def _instructions(arguments: argparse.Namespace) -> int:
+    name = PREFIX + ",".join(part for part in (arguments.train, arguments.test) if part is not None)
+    report = read_instructions(name).report
+    if arguments.json:
+        print(json.dumps({"suite": name, **msgspec.to_builtins(report)}))
+        return 0
+    for line in _cleaned(report):
+        print(line)
+    print(f'use it with suite="{name}"')
+    return 0
+
+
+def _cleaned(report: CleaningReport) -> Iterator[str]:
+    """Yield the lines of a cleaning report for people."""
+    columns = ("lines", "blank", "unusable", "duplicates", "overlaps", "train", "test")
+    yield "".join(f"{name:>11}" for name in columns) + "  file"
+    for file in report.files:
+        yield "".join(f"{getattr(file, name):>11}" for name in columns) + f"  {file.path}"
+    if len(report.files) > 1:
+        yield "".join(f"{getattr(report, name):>11}" for name in columns) + "  all"
+    yield (
+        f"{report.overlaps} train lines are also test lines and were left out of train, {report.overlaps_verbatim} of "
+        "them the same letter by letter, the others but for case, spaces, quotation marks or the final mark"
+    )
+    for left, kept in report.examples:
+        yield f"  {left}" + (f"    (test: {kept})" if kept != left else "")
+
+
 def _sheet(arguments: argparse.Namespace) -> int:
     count = write_sheet(arguments.out, dark=arguments.dark)
     print(f"{count} screens in {arguments.out}")
+    return 0
+
+
+def _adbd(arguments: argparse.Namespace) -> int:
+    ended = end_signal()
+    with server(arguments) as running:
+        print(json.dumps({"serial": running.serial}), flush=True)
+        ended.wait()
     return 0
 
 

@@ -8,7 +8,7 @@ infrastructure failure is never a reward: it ends the episode with `truncated`, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -27,8 +27,9 @@ from android_env_gym.actions import (
     validate,
 )
 from android_env_gym.devices.base import Device, DeviceFailure, FailureKind, World
+from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.make import make_device
-from android_env_gym.errors import ResetError, unknown_name
+from android_env_gym.errors import NeedsWorldError, ResetError, unknown_name
 from android_env_gym.judges.base import Evidence, Judge, Verdict
 from android_env_gym.judges.make import make_judge
 from android_env_gym.phone.state import DeviceConfig, PhoneState
@@ -38,6 +39,7 @@ from android_env_gym.tasks import suites
 from android_env_gym.tasks.base import SPLITS, Task, TaskTemplate
 
 RESET_ATTEMPTS = 3
+SLACK_SECONDS = 10.0
 INSTANCES = 2**31 - 1
 RESET_OPTIONS = ("task", "instance")
 JUDGE_TIMES = ("", "step", "finish")
@@ -74,19 +76,24 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
 
     Args:
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.
-        suite: Name of a suite, or the templates themselves.
+        suite: Name of a suite, "instructions:PATH" (`tasks.instructions`), or the templates themselves.
         split: "train", "test" or "unseen-template"; templates without instances in it are left out.
         judge: "state", "vlm:MODEL@URL" or a `Judge`.
         judge_at: "step" or "finish"; "" leaves it to the task.
         max_steps: Step limit; None leaves it to the task (15 unless its template says otherwise).
         screen: `(height, width)` of the observed screenshot.
         device_config: How the embedded phone is built.
+        adb: How a real or emulated device is driven, reset and started.
         render_mode: None, "rgb_array" (the device's full frame) or "human" (a window).
         world: State access to the device, where the device object itself does not have it.
 
     Raises:
         UnknownNameError: Unknown suite, split, device, judge or judging time.
-        ValueError: The suite has nothing in the split, or suite or judge need a `World` and there is none.
+        DeviceUnavailableError: The device needs something that is not installed here.
+        InstructionFileError: The suite's instruction files cannot be used.
+        JudgeError: The suite is of instruction files, and the judge compares states; or its name is malformed.
+        NeedsWorldError: Suite or judge need a `World` and there is none.
+        ValueError: The suite has nothing in the split.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 4}  # noqa: RUF012 (Gymnasium's own idiom)
@@ -101,6 +108,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         max_steps: int | None = 15,
         screen: tuple[int, int] = (448, 224),
         device_config: DeviceConfig | None = None,
+        adb: AdbConfig | None = None,
         render_mode: str | None = None,
         world: World | None = None,
     ) -> None:
@@ -112,12 +120,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         self._judge_at = judge_at
         self._max_steps = max_steps
         self._templates = _templates_in(suite, split)
-        self.judge: Judge = make_judge(judge, self._templates) if isinstance(judge, str) else judge
+        self.judge: Judge = make_judge(judge, self._templates)
         self._owns_device = isinstance(device, str)
-        self.device: Device = make_device(device, self.device_config) if isinstance(device, str) else device
+        self.device: Device = make_device(device, self.device_config, adb) if isinstance(device, str) else device
         self.world = world if world is not None else self.device if isinstance(self.device, World) else None
         if self.world is None:
-            self._refuse_without_world()
+            self._refuse_needs_of_a_world()
         shape = (*self.screen, 3)
         self.observation_space = spaces.Dict(
             {"screenshot": spaces.Box(0, 255, shape, np.uint8), "instruction": make_text_space(MAX_INSTRUCTION)}
@@ -170,7 +178,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         template, instance = self._choose(options or {})
         task, state = suites.draw_task(template, self.split, instance, self.device_config)
         self._episode = None
-        before = self._start_device(state)
+        before = self._start_device(state if template.needs_world else None)
         self._episode = _Episode(task, template, before, self._seen)
         self._show()
         return self._observation(task), self._info(self._episode)
@@ -244,12 +252,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             template = by_id[wanted]
         return template, int(self.np_random.integers(INSTANCES) if instance is None else instance)
 
-    def _start_device(self, state: PhoneState) -> PhoneState | None:
-        """Bring the device to the start of the episode and return the state it has there."""
+    def _start_device(self, state: PhoneState | None) -> PhoneState | None:
+        """Bring the device to the start of the episode, with `state` set up, and return the state it has there."""
         for attempt in range(1, RESET_ATTEMPTS + 1):
             try:
                 self.device.reset()
-                if self.world is not None:
+                if self.world is not None and state is not None:
                     self.world.apply_setup(state)
                 self._look()
             except DeviceFailure as failure:
@@ -299,7 +307,8 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
     def _info(self, episode: _Episode, invalid_action: str = "") -> dict[str, Any]:
         task, verdict = episode.task, episode.verdict
         effects: tuple[str, ...] = ()
-        if episode.ended and self.world is not None and episode.before is not None:
+        checked = episode.ended and episode.template.needs_world
+        if checked and self.world is not None and episode.before is not None:
             allowed = episode.template.allowed(suites.goal_of(task))
             effects = side_effects(episode.before, self.world.state, allowed)
         return make_info(
@@ -314,14 +323,19 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             virtual_time=0 if self.world is None else self.world.state.now,
         )
 
-    def _refuse_without_world(self) -> NoReturn:
-        needs = "suite and judge" if self.judge.needs_world else "suite"
-        kind = self.device.info().kind
-        raise ValueError(
-            f"the {needs} need to read and prepare the phone's state, and the device {kind!r} gives no "
-            'access to it: pass world=..., or use the embedded phone (device="sim"). Over a real device, take '
-            'judge="vlm:MODEL@URL" and a suite from an instruction file (not available in this version).'
-        )
+    def _refuse_needs_of_a_world(self) -> None:
+        by_name = {"suite": any(item.needs_world for item in self._templates), "judge": self.judge.needs_world}
+        needing = [name for name, needs in by_name.items() if needs]
+        if needing:
+            raise NeedsWorldError(" and ".join(needing), self.device.info().kind)
+
+
+def longest_command(device: str, adb: AdbConfig) -> float:
+    """Return within how many seconds `reset` and `step` end on a real device, by the bounds of `adb`."""
+    start = adb.reset_seconds
+    if device.startswith("emulator:"):
+        start += adb.emulator.boot_seconds + adb.emulator.max_backoff_seconds + 3 * adb.emulator.stop_seconds
+    return RESET_ATTEMPTS * (start + adb.step_seconds + SLACK_SECONDS)
 
 
 def make_info(**known: Any) -> dict[str, Any]:

@@ -54,6 +54,24 @@ class ResetError(RuntimeError):
         self.attempts = attempts
 
 
+class NeedsWorldError(ValueError):
+    """Suite or judge need the phone's state, and the device gives no access to it.
+
+    Attributes:
+        needing: What needs it: "suite", "judge", "suite and judge".
+        device: The device's kind.
+    """
+
+    def __init__(self, needing: str, device: str) -> None:
+        super().__init__(
+            f"the {needing} must read or prepare the phone's state, and the device {device!r} gives no access to it: "
+            'pass world=..., or use the embedded phone (device="sim"). Over a real device, take '
+            'judge="vlm:MODEL@URL" (or your own) and suite="instructions:FILE", a text file of one instruction a line.'
+        )
+        self.needing = needing
+        self.device = device
+
+
 def _message(kind: str, got: object, names: list[str], suggestions: tuple[str, ...]) -> str:
     hint = f"; did you mean {' or '.join(repr(name) for name in suggestions)}?" if suggestions else "."
     listed = ", ".join(names[:MAX_LISTED]) + (f", ... ({len(names)} in all)" if len(names) > MAX_LISTED else "")

@@ -50,7 +50,7 @@ class AsyncEnvPool:
     Args:
         make_envs: One description per environment; its index is the environment's id.
         workers: Number of worker processes; 0 steps in the caller's process, during `recv`.
-        step_timeout: Seconds that a worker may take for one command.
+        step_timeout: Seconds that a worker may take for one command; more where a device's own bounds allow more.
 
     Raises:
         WorkerError: A worker could not make its environments; the message holds the worker's traceback.

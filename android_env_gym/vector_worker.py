@@ -22,7 +22,9 @@ import numpy as np
 
 from android_env_gym.actions import Action, InvalidAction
 from android_env_gym.devices.base import FailureKind
-from android_env_gym.env import Observation
+from android_env_gym.devices.config import AdbConfig
+from android_env_gym.devices.make import is_blocking
+from android_env_gym.env import Observation, longest_command
 from android_env_gym.errors import ResetError
 from android_env_gym.judges.base import Verdict
 from android_env_gym.phone.state import DeviceConfig
@@ -45,11 +47,19 @@ class EnvSpec(msgspec.Struct, frozen=True):
     max_steps: int | None = 15
     screen: tuple[int, int] = (448, 224)
     device_config: DeviceConfig | None = None
+    adb: AdbConfig | None = None
     id: str = "android_env_gym:AndroidTask-v0"
+
+    @property
+    def patience(self) -> float:
+        """How many seconds a command may take without anything being wrong; 0: nothing here says."""
+        return 0.0 if not is_blocking(self.device) else longest_command(self.device, self.adb or AdbConfig())
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Return the environment."""
         arguments = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        if self.adb is None:  # an environment without real devices need not know of them
+            del arguments["adb"]
         return gym.make(self.id, disable_env_checker=True, render_mode=render_mode, **arguments)
 
 
@@ -194,7 +204,7 @@ class _Worker:
         self.pending: dict[int, None] = {}
         self.failures = 0
         self._specs = [specs[id_] for id_ in ids]
-        self._step_timeout = step_timeout
+        self._step_timeout = max(step_timeout, *(spec.patience for spec in self._specs))
         self._memories = [_CONTEXT.RawArray("B", spec.screen[0] * spec.screen[1] * 3) for spec in self._specs]
         self.slots = {
             id_: _slot_array(memory, spec.screen)

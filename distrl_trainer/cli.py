@@ -1,4 +1,4 @@
-"""`distrl-train train | warmup | eval | collect | inspect`: parses the command line and explains what went wrong.
+"""`distrl-train train | warmup | eval | collect | inspect | devices`: parses the words, explains what went wrong.
 
 Exit status: 0 on success (also of a run that a signal stopped and that can be resumed), 1 on a failure explained in one
 line, 2 on wrong usage. With `--json`, the last line of standard output is one JSON object and everything else goes to
@@ -22,8 +22,11 @@ EXPECTED = frozenset(
     {
         "android_env_gym.devices.base.DeviceFailure",
         "android_env_gym.devices.make.DeviceUnavailableError",
+        "android_env_gym.errors.NeedsWorldError",
         "android_env_gym.errors.ResetError",
         "android_env_gym.errors.UnknownNameError",
+        "android_env_gym.judges.make.JudgeError",
+        "android_env_gym.tasks.instruction_lists.InstructionFileError",
         "android_env_gym.vector_worker.WorkerError",
         "distrl_trainer.archive.ArchiveError",
         "distrl_trainer.checkpoint.CheckpointError",
@@ -32,6 +35,7 @@ EXPECTED = frozenset(
         "distrl_trainer.fleet.FleetError",
         "distrl_trainer.inspect_html.InspectError",
         "distrl_trainer.learner.LearnerError",
+        "distrl_trainer.phones.PhonesError",
         "distrl_trainer.policy.loading.ModelError",
         "distrl_trainer.replay_files.ReplayFileError",
         "distrl_trainer.run_folder.RunFolderError",
@@ -110,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = _command(commands, "inspect", "show recorded episodes as a table or a page", settings=False)
     inspect.add_argument("path", type=Path, metavar="RUN_OR_TRAJECTORY")
     inspect.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page of filmstrips")
+    _command(commands, "devices", "list attached devices: usable or not, and why", settings=False)
     return parser
 
 
@@ -126,7 +131,7 @@ def _command(commands: Any, name: str, text: str, *, settings: bool) -> argparse
 
 def _playing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--policy", required=True, help="random, oracle, or a folder (a run's, or a saved policy's)")
-    command.add_argument("--suite", help="task suite (default: the setting env.suite)")
+    command.add_argument("--suite", help="task suite, or instructions:FILE (default: the setting env.suite)")
     command.add_argument("--split", help="train, test or unseen-template (default: the setting eval.split)")
     command.add_argument("--episodes", type=_count, metavar="N", help="default: the setting eval.episodes")
     command.add_argument("--seed", type=int, metavar="K", help="picks the task instances (default: eval.seed)")
@@ -173,6 +178,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from distrl_trainer.play_commands import inspect
 
     return inspect(arguments)
+
+
+def _devices(arguments: argparse.Namespace) -> int:
+    from distrl_trainer.device_commands import devices
+
+    return devices(arguments)
 
 
 def _settings(arguments: argparse.Namespace) -> RunConfig:

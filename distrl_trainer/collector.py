@@ -24,6 +24,7 @@ from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.observations import View, encode_action, encode_frame, window
 from distrl_trainer.policy.base import Decision, Observation, Policy
 from distrl_trainer.prompts import action_text
+from distrl_trainer.quarantine import Quarantine
 from distrl_trainer.shaping import ShapingConfig, shaping_reward
 from distrl_trainer.trajectory import Step, Trajectory
 
@@ -161,6 +162,7 @@ class Collector:
         self._playing: dict[int, _Episode] = {}
         self._free = list(range(len(pool)))
         self._failures_in_a_row = 0
+        self._quarantine = Quarantine(len(pool))
         self._started = time.monotonic()
         self._generator = torch.Generator()
 
@@ -206,14 +208,15 @@ class Collector:
         """Start an episode on every free phone, as far as tasks are handed out."""
         resets: list[tuple[int, Reset]] = []
         # Lowest first: which phone plays an episode must not depend on who finished before.
-        self._free.sort()
-        while self._free:
+        ready = self._quarantine.fit(self._free)
+        while ready:
             number = self.episodes_started
             generator = np.random.default_rng(self._name.draw_seed(number, "task"))
             request = self._tasks.next(generator)
             if request is None:
                 break
-            phone = self._free.pop(0)
+            phone = ready.pop(0)
+            self._free.remove(phone)
             self.episodes_started += 1
             self._playing[phone] = _Episode(number, request)
             # One generator serves the whole batch; seeding it with each episode makes a resumed run draw the same.
@@ -245,6 +248,8 @@ class Collector:
 
     def _count_failures(self, failed: bool, result: Result) -> None:
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+        # A judge that fails says nothing about the phone.
+        self._quarantine.record(result.id, failed and result.info["failure"]["kind"] != "judge")
         if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             raise CollectorError(
                 f"{self._failures_in_a_row} episodes in a row failed, the last with {result.info['failure']}; "

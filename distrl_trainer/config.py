@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from android_env_gym.devices.config import AdbConfig
 from distrl_trainer.shaping import ShapingConfig
 
 Count = Annotated[int, Meta(ge=0)]
@@ -31,11 +32,13 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The environment: the keyword arguments of `gym.make("AndroidTask-v0", ...)`."""
 
     device: str = "sim"
-    """Device kind: "sim", or what `android_env_gym` documents."""
+    """"sim"; or real devices, each in a worker process of its own: "adb:SERIAL" or "emulator:AVD", several separated by
+    commas ("adb:R58M12ABCDE,adb:192.168.1.5:5555"). An AVD is named as often as instances of it are wanted."""
     suite: str = "starter"
-    """Task suite; `python -m android_env_gym list` names them."""
+    """Task suite (`python -m android_env_gym list` names them), or instruction files: "instructions:LIST.txt",
+    "instructions:TRAIN.txt,TEST.txt", "instructions:FOLDER"."""
     judge: str = "state"
-    """Who decides success: "state" (needs a simulated phone) or "vlm:MODEL@URL"."""
+    """Who decides success: "state" (needs a simulated phone and tasks of its own) or "vlm:MODEL@URL"."""
     judge_at: Literal["", "step", "finish"] = ""
     """When success is judged; empty leaves it to the task."""
     max_steps: Positive = 10
@@ -43,7 +46,9 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
     screen: tuple[Positive, Positive] = (448, 224)
     """Observation (height, width) in pixels."""
     step_timeout: PositiveFloat = 60.0
-    """Seconds after which a worker's step counts as hung."""
+    """Seconds after which a worker's step counts as hung (longer where the bounds in `adb` allow more)."""
+    adb: AdbConfig = AdbConfig()
+    """How real devices and emulators are driven, and how an episode starts there."""
 
 
 class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,15 +22,16 @@ from android_env_gym.actions import from_sample, make_action_space
 from android_env_gym.env import AndroidTaskEnv
 from android_env_gym.errors import ResetError, unknown_name
 from android_env_gym.tasks.base import SPLITS
+from android_env_gym.tasks.instructions import InstructionFile
 from android_env_gym.tasks.pilot import OracleStuckError, oracle_actions
 from android_env_gym.tasks.suites import goal_of, template
 from android_env_gym.tasks.suites import suite as suite_templates
-from android_env_gym.vector import AsyncEnvPool, EnvSpec
 from distrl_trainer.collector import Collector, CollectorName
 from distrl_trainer.config import EnvConfig
 from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.fleet import MAX_ATTEMPTS, Retries, SharedWeights
 from distrl_trainer.observations import View
+from distrl_trainer.phones import check_playable, env_spec, open_pool
 from distrl_trainer.policy.base import Decision, Observation, Policy
 from distrl_trainer.trajectory import Trajectory
 
@@ -178,7 +179,7 @@ def evaluate(
         split: Split of the goals.
         episodes: How many, spread evenly over the templates.
         seed: Picks the instances, see `plan`.
-        envs: Phones at once, in this process.
+        envs: Embedded phones at once, in this process; real devices are as many as `env` names, in workers.
         view: How much of the past the policy is shown.
         greedy: Whether the likeliest actions are taken; False samples them, as in training.
         first_instance: Offset of the instances, see `plan`.
@@ -188,9 +189,12 @@ def evaluate(
     Raises:
         UnknownNameError: Unknown suite or split.
         EvaluationError: The suite has no template in `split`.
+        JudgeError, NeedsWorldError: See `check_playable`.
+        PhonesError: None of the devices can be used.
     """
     requests = plan(env.suite, split, episodes, seed, first_instance)
-    pool = AsyncEnvPool([env_spec(env, split)] * min(envs, len(requests)), step_timeout=env.step_timeout)
+    check_playable(env)
+    pool = open_pool(env, split, min(envs, len(requests)))
     tasks, retries = _Listed(requests), Retries()
     counted: list[Trajectory] = []
     failures: list[bool] = []  # per failed attempt: whether it was the last one
@@ -228,7 +232,13 @@ def evaluate(
 def evaluate_oracle(
     env: EnvConfig, *, split: str, episodes: int, seed: int, progress: Callable[[int], None] | None = None
 ) -> EvaluationResult:
-    """Return the success rate of the templates' oracles; arguments and errors as in `evaluate`."""
+    """Return the success rate of the templates' oracles; arguments and errors as in `evaluate`.
+
+    Raises:
+        EvaluationError: As in `evaluate`, or the suite is of instruction files, which nobody wrote an oracle for.
+    """
+    if not all(item.needs_world for item in suite_templates(env.suite)):
+        raise EvaluationError(f"suite {env.suite!r} has no oracle: evaluate random, or the folder of a policy")
     requests = plan(env.suite, split, episodes, seed)
     phone = env_spec(env, split).make()
     outcomes: list[Outcome] = []
@@ -257,14 +267,22 @@ def plan(suite: str, split: str, episodes: int, seed: int, first_instance: int =
     Raises:
         UnknownNameError: Unknown suite or split.
         EvaluationError: The suite has no template in `split`.
+        InstructionFileError: The suite's instruction files cannot be used.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    ids = [template.id for template in suite_templates(suite) if split in template.splits()]
-    if not ids:
+    found = [template for template in suite_templates(suite) if split in template.splits()]
+    if not found:
         raise EvaluationError(
             f"suite {suite!r} has no template with instances in split {split!r}; choose another split"
         )
+    ids = [template.id for template in found]
+    for item in found:
+        if isinstance(item, InstructionFile) and item.count(split) < episodes // len(found):
+            logger.warning(
+                "%s has %d instructions in split %s: %d episodes repeat them, so intervals come out too narrow",
+                *(item.id, item.count(split), split, episodes // len(found)),
+            )
     first = first_instance + seed * episodes
     return [TaskRequest(ids[index % len(ids)], first + index // len(ids)) for index in range(episodes)]
 
@@ -333,19 +351,6 @@ def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) ->
         only_first=only_first,
         only_second=only_second,
         p_value=p_value,
-    )
-
-
-def env_spec(env: EnvConfig, split: str) -> EnvSpec:
-    """Return the phone that `env` describes, with tasks of `split`."""
-    return EnvSpec(
-        device=env.device,
-        suite=env.suite,
-        split=split,
-        judge=env.judge,
-        judge_at=env.judge_at,
-        max_steps=env.max_steps,
-        screen=env.screen,
     )
 
 

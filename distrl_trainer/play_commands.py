@@ -18,7 +18,6 @@ from distrl_trainer.evaluation import (
     EvaluationError,
     EvaluationResult,
     RandomActor,
-    env_spec,
     evaluate_oracle,
     outcome_of,
     summarise,
@@ -27,6 +26,7 @@ from distrl_trainer.evaluation import evaluate as evaluate_actor
 from distrl_trainer.inspect_html import load_trajectories, page, table
 from distrl_trainer.live import make_console
 from distrl_trainer.observations import View
+from distrl_trainer.phones import env_spec
 from distrl_trainer.policy import Policy, load_policy
 from distrl_trainer.settings import load_config, nearest
 from distrl_trainer.storage import write_atomic
@@ -197,7 +197,9 @@ def _recorder(folder: Path) -> Callable[[Trajectory], None]:
     folder.mkdir(parents=True, exist_ok=True)
 
     def record(trajectory: Trajectory) -> None:
-        name = f"{trajectory.task_id or trajectory.id}".replace("/", "_")
+        # Not the task's id: a line of an instruction file keeps its id however often it is played.
+        task = f"{trajectory.template}/{trajectory.split}/{trajectory.instance}"
+        name = (task if trajectory.task_id else trajectory.id).replace("/", "_")
         write_atomic(folder / f"{name}.traj", encode(trajectory))
 
     return record

@@ -19,10 +19,11 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 from distrl_trainer import checkpoint
 from distrl_trainer.algorithm import DistRL
 from distrl_trainer.config import RunConfig
-from distrl_trainer.evaluation import env_spec, evaluate
+from distrl_trainer.evaluation import evaluate
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status
 from distrl_trainer.observations import View
+from distrl_trainer.phones import env_specs, workers_for
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.report import CurvePoint
 from distrl_trainer.run_folder import RunFolder
@@ -79,7 +80,8 @@ class RLPhase:
         self._interrupts = interrupts
         self._best: dict[str, torch.Tensor] = {}
         fleet = config.fleet
-        phones = PhoneVecEnv([env_spec(config.env, "train")] * (fleet.collectors * fleet.envs_per_collector))
+        specs = env_specs(config.env, "train", fleet.collectors * fleet.envs_per_collector)
+        phones = PhoneVecEnv(specs, workers=workers_for(specs), step_timeout=config.env.step_timeout)
         warm = msgspec.structs.replace(config.policy, model=str(folder.warm))
         self.model = DistRL(warm, phones, config=config, folder=folder.root, demonstrations=demonstrations)
         self.model.set_logger(self._make_logger())

@@ -19,11 +19,12 @@ import msgspec
 import torch
 
 from distrl_trainer.config import PolicyConfig, RunConfig
-from distrl_trainer.evaluation import EvaluationResult, compare, env_spec, evaluate, plan
+from distrl_trainer.evaluation import EvaluationResult, compare, evaluate, plan
 from distrl_trainer.inspect_html import load_trajectories
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status, make_console
 from distrl_trainer.observations import View
+from distrl_trainer.phones import check_playable, env_spec
 from distrl_trainer.play_commands import emit_json
 from distrl_trainer.policy import Policy, load_policy
 from distrl_trainer.report import CurvePoint, Summary, plot_curve, result_table, write_summary
@@ -46,6 +47,7 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> int:
     else:
         for split in ("train", config.eval.split):  # wrong names are refused before anything is made
             plan(config.env.suite, split, episodes=1, seed=0)
+        check_playable(config.env)
         folder.begin(config)
     console = make_console(stderr=arguments.json)
     _set_threads(config)

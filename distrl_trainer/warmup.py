@@ -78,7 +78,8 @@ def record_demonstrations(
         progress: Is told the number of finished demonstrations.
 
     Raises:
-        WarmupError: The split is not "train", the device is no embedded phone, or the oracle keeps failing.
+        WarmupError: The split is not "train", the device is no embedded phone, the suite is of instruction files
+            (no oracle), or the oracle keeps failing.
     """
     if spec.split != "train":
         raise WarmupError(f"demonstrations are drawn from train goals only, got split {spec.split!r}")
@@ -86,10 +87,11 @@ def record_demonstrations(
     env = spec.make()
     try:
         phone = cast(AndroidTaskEnv, env.unwrapped)
-        if phone.world is None:
+        if phone.world is None or not all(template.needs_world for template in phone.templates):
             raise WarmupError(
-                f"the oracle reads the state of the embedded phone, got device {spec.device!r}: set "
-                "warmup.demonstrations 0, or clone recorded trajectories with warmup.weights"
+                "only the package's own task templates have an oracle, and it reads the state of the embedded phone; "
+                f"got device {spec.device!r}, suite {spec.suite!r}: set warmup.demonstrations 0, clone recorded "
+                "trajectories with warmup.trajectories, or start from a trained policy with warmup.weights"
             )
         found: list[Trajectory] = []
         while len(found) < count:

@@ -6,25 +6,29 @@ frame. Only the state is kept; layout and frame are caches of what it shows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, Wait
 from android_env_gym.devices.base import DeviceInfo, UiNode
 from android_env_gym.phone.apps import APP_BY_ID
-from android_env_gym.phone.state import DeviceConfig, Home, Page, PhoneState, Stack
+from android_env_gym.phone.state import DeviceConfig, Home, Page, PhoneState, Stack, SystemState
 from android_env_gym.phone.system.gestures import perform
 from android_env_gym.phone.system.keyboard import HEIGHT as KEYBOARD_HEIGHT
 from android_env_gym.phone.system.keyboard import is_shown
 from android_env_gym.phone.system.panels import GESTURE_HEIGHT
-from android_env_gym.phone.system.reduce import advance, front, handle, with_scroll, with_system
+from android_env_gym.phone.system.reduce import advance, front, handle, stopped, with_scroll, with_system
 from android_env_gym.phone.system.screen import root
 from android_env_gym.phone.ui.layout import Laid, Placed, layout
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.ui.paint import paint
 from android_env_gym.phone.ui.theme import theme
 from android_env_gym.phone.ui.tree import ui_tree
-from android_env_gym.phone.world.boot import boot
+from android_env_gym.phone.world.boot import boot, first_data
+from android_env_gym.phone.world.edit import put_app
 
 ACTION_MS = 400
 FOCUS_MARGIN_PX = 16
@@ -41,6 +45,7 @@ class SimPhone:
 
     def __init__(self, config: DeviceConfig | None = None, seed: int = 0) -> None:
         self._config = config or DeviceConfig()
+        self._seed = seed
         self._start = boot(self._config, seed)
         self._state = self._start
         self._laid: Laid | None = None
@@ -77,24 +82,29 @@ class SimPhone:
 
     def screenshot(self) -> NDArray[np.uint8]:
         """Return the screen, `(height, width, 3)` uint8 RGB, read-only; the same object while nothing changed."""
-        laid = self._layout()
         if self._frame is None:
-            self._frame = paint(laid, theme(self._state.system.settings.dark_theme))
+            if self._state.system.screen_on:
+                self._frame = paint(self._layout(), theme(self._state.system.settings.dark_theme))
+            else:
+                width, height = screen_size(self._state)
+                self._frame = np.zeros((height, width, 3), np.uint8)
             self._frame.flags.writeable = False
         return self._frame
 
     def perform(self, action: Action) -> None:
         """Perform one action; virtual time passes, `Wait` as long as it says."""
-        laid = self._layout()
-        state = perform(self._state, laid, action)
-        if state.system.focus != self._state.system.focus:
-            state = _reveal_focus(state, laid)
+        state = self._state
+        if state.system.screen_on:
+            laid = self._layout()
+            state = perform(state, laid, action)
+            if state.system.focus != self._state.system.focus:
+                state = _reveal_focus(state, laid)
         waited = int(action.seconds * 1000) if isinstance(action, Wait) else ACTION_MS
         self._set(advance(state, waited + self._config.latency_ms))
 
     def ui_tree(self) -> tuple[UiNode, ...]:
-        """Return the visible accessibility nodes, with the bounds that are drawn."""
-        return ui_tree(self._layout())
+        """Return the visible accessibility nodes, with the bounds that are drawn; none while the screen is off."""
+        return ui_tree(self._layout()) if self._state.system.screen_on else ()
 
     def reset(self) -> None:
         """Go back to the start of the episode (the last `apply_setup`, else a fresh phone)."""
@@ -106,6 +116,22 @@ class SimPhone:
 
     def close(self) -> None:
         """Nothing to release."""
+
+    # --- what no action of an agent does: a person's hands, a cable, the power button ---
+
+    def edit(self, change: Callable[[PhoneState], PhoneState]) -> None:
+        """Continue from `change(state)`; no time passes."""
+        self._set(change(self._state))
+
+    def clear_app(self, app_id: str) -> None:
+        """Stop the app with this id and give it the data it has on a fresh phone."""
+        self._set(put_app(stopped(self._state, app_id), first_data(app_id, self._seed, self._state.now)))
+
+    def reboot(self) -> None:
+        """Start again: what is stored stays, what was running, copied or announced is gone."""
+        old = self._state.system
+        system = SystemState(settings=old.settings, home_order=old.home_order)
+        self._set(_at_home(msgspec.structs.replace(self._state, system=system)))
 
     # --- caches of what the state shows ---
 
@@ -121,10 +147,16 @@ class SimPhone:
         return self._laid
 
 
+def screen_size(state: PhoneState) -> tuple[int, int]:
+    """Return the width and height of the screen in pixels as it is held now."""
+    width, height = state.config.width, state.config.height
+    return (height, width) if state.system.rotation % 2 else (width, height)
+
+
 def _layout(state: PhoneState, tree: Node) -> Laid:
     config = state.config
     scale = config.font_scale * FONT_SCALES[state.system.settings.font_size]
-    return layout(tree, config.width, config.height, config.density, scale, dict(front(state).scroll))
+    return layout(tree, *screen_size(state), config.density, scale, dict(front(state).scroll))
 
 
 def _what_is_shown(state: PhoneState) -> tuple[object, ...]:

@@ -116,6 +116,7 @@ class SystemState(msgspec.Struct, frozen=True):
 
     `shade` is "" | "notifications" | "quick" | "recents"; `toast` is shown until `toast_until` (virtual ms).
     `selected` means the focused field's text is selected as a whole (typing replaces it).
+    While `screen_on` is False the screen is black and touches do nothing; `rotation` counts quarter turns (0-3).
     """
 
     stacks: tuple[Stack, ...] = ()
@@ -129,6 +130,8 @@ class SystemState(msgspec.Struct, frozen=True):
     notifications: tuple[Notification, ...] = ()
     settings: DeviceSettings = DeviceSettings()
     home_order: tuple[str, ...] = ()
+    screen_on: bool = True
+    rotation: int = 0
 
 
 class PhoneState(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +28,10 @@ TEST_SHARE = 0.25
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One instance of a template. `goal` is canonical JSON; `seed` draws the world around it."""
+    """One instance of a template. `goal` is canonical JSON; `seed` draws the world around it.
+
+    `line` is the id of the line of an instruction file; such tasks have no goal that a program could check.
+    """
 
     template: str
     instance: int
@@ -38,11 +41,12 @@ class Task(msgspec.Struct, frozen=True):
     seed: int = 0
     judge_at: JudgeAt = "step"
     max_steps: int = 15
+    line: str = ""
 
     @property
     def task_id(self) -> str:
-        """Return e.g. `clock.add_alarm/test/17`."""
-        return f"{self.template}/{self.split}/{self.instance}"
+        """Return e.g. `clock.add_alarm/test/17`, or `general_train/train/3f2a9c12abcd` for a line of a file."""
+        return f"{self.template}/{self.split}/{self.line or self.instance}"
 
 
 class TaskTemplate:
@@ -57,16 +61,18 @@ class TaskTemplate:
         judge_at: When success is judged: "finish" for questions and infeasible tasks.
         infeasible: True if the only right answer is `Finish("infeasible")` with nothing changed.
         unseen: True puts the whole template into the split `unseen-template`.
+        needs_world: False if a task is an instruction and nothing else: no set-up, no check of the state, no oracle.
     """
 
-    id: ClassVar[str]
-    apps: ClassVar[tuple[str, ...]]
-    phrasings: ClassVar[tuple[str, ...]]
-    goals: ClassVar[int]
-    oracle_steps: ClassVar[int]
-    judge_at: ClassVar[JudgeAt] = "step"
-    infeasible: ClassVar[bool] = False
-    unseen: ClassVar[bool] = False
+    id: str
+    apps: tuple[str, ...]
+    phrasings: tuple[str, ...]
+    goals: int
+    oracle_steps: int
+    judge_at: JudgeAt = "step"
+    infeasible: bool = False
+    unseen: bool = False
+    needs_world: bool = True
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
         """Draw goal parameters."""
@@ -103,14 +109,14 @@ class TaskTemplate:
             return ("unseen-template",)
         if self.goals >= MIN_GOALS_TO_SPLIT:
             return ("train", "test")
-        return ("test",) if _unit_hash(self.id) < TEST_SHARE else ("train",)
+        return ("test",) if unit_hash(self.id) < TEST_SHARE else ("train",)
 
     def split_of(self, goal: Goal) -> Split:
         """Return the split that `goal` belongs to."""
         splits = self.splits()
         if len(splits) == 1:
             return splits[0]
-        return "test" if _unit_hash(self.id + canonical(goal)) < TEST_SHARE else "train"
+        return "test" if unit_hash(self.id + canonical(goal)) < TEST_SHARE else "train"
 
 
 def canonical(goal: Goal) -> str:
@@ -118,5 +124,6 @@ def canonical(goal: Goal) -> str:
     return msgspec.json.encode(goal, order="sorted").decode()
 
 
-def _unit_hash(text: str) -> float:
+def unit_hash(text: str) -> float:
+    """Return a number in [0, 1) that depends on `text` alone; below `TEST_SHARE` is test."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -17,6 +17,7 @@ from android_env_gym.errors import unknown_name
 from android_env_gym.phone.apps import APPS
 from android_env_gym.phone.state import DeviceConfig, PhoneState
 from android_env_gym.phone.world.boot import boot
+from android_env_gym.tasks import instructions
 from android_env_gym.tasks.base import SPLITS, Goal, Task, TaskTemplate, canonical
 
 MAX_DRAWS = 20_000
@@ -63,13 +64,16 @@ def suites() -> dict[str, tuple[str, ...]]:
 
 
 def suite(name: str) -> tuple[TaskTemplate, ...]:
-    """Return the templates of suite `name`.
+    """Return the templates of suite `name`; for "instructions:PATH" a template per file, see `tasks.instructions`.
 
     Raises:
         UnknownNameError: There is no such suite; the message names the nearest ones.
+        InstructionFileError: The instruction files cannot be used.
     """
+    if name.startswith(instructions.PREFIX):
+        return instructions.read_instructions(name).templates
     if name not in suites():
-        raise unknown_name("suite", name, suites())
+        raise unknown_name("suite", name, (*suites(), f"{instructions.PREFIX}FILE"))
     return tuple(templates()[item] for item in suites()[name])
 
 
@@ -89,13 +93,16 @@ def draw_task(
 ) -> tuple[Task, PhoneState]:
     """Return instance number `instance` of `template` in `split`, and the phone prepared for it.
 
-    The goal is drawn by rejection until it falls into the split, then the world around it is drawn.
+    The goal is drawn by rejection until it falls into the split, then the world around it is drawn. An instruction of
+    a file comes with the phone as nothing has prepared it.
 
     Raises:
         UnknownNameError: There is no such split, or the template has no instances in it.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
+    if isinstance(template, instructions.InstructionFile):
+        return template.task(split, instance), boot(config or DeviceConfig(), 0)
     if split not in template.splits():
         raise unknown_name(f"split of {template.id}", split, template.splits())
     seed = zlib.crc32(f"{template.id}/{split}/{instance}".encode())

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from android_env_gym.actions import Finish, InvalidAction
 from android_env_gym.errors import UnknownNameError
 from android_env_gym.vector import Reset, Result
-from distrl_trainer import evaluation
+from distrl_trainer import evaluation, phones
 from distrl_trainer.config import EnvConfig
 from distrl_trainer.evaluation import (
     EvaluationError,
@@ -111,7 +111,7 @@ def test_plan_is_even_paired_and_disjoint_between_seeds(two_templates):
 
 
 def test_infrastructure_failures_are_retried_and_never_counted_as_failure(two_templates, monkeypatch):
-    monkeypatch.setattr(evaluation, "AsyncEnvPool", FakePool)
+    monkeypatch.setattr(phones, "AsyncEnvPool", FakePool)
     recorded = []
     result = evaluate(
         InvalidThenFinish(), EnvConfig(), split="test", episodes=16, seed=0, envs=3, record=recorded.append

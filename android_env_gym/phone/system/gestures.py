@@ -16,6 +16,7 @@ from android_env_gym.phone.ui.node import Event, Slid
 EDGE = 0.04
 TOP = 0.05
 BOTTOM = 0.96
+SLOP_DP = 8.0  # a finger that moves less than this taps, as on Android
 KEY_EVENTS: dict[str, Event] = {
     "back": Back(),
     "home": Home(),
@@ -75,7 +76,16 @@ def _long_press(state: PhoneState, laid: Laid, x: int, y: int) -> PhoneState:
     return state if found.event is None else handle(state, found.event)
 
 
+def _on_pixels(laid: Laid, swipe: Swipe) -> Swipe:
+    """Return the swipe between the centres of its pixels: a touch screen knows no finer points."""
+    (x1, y1), (x2, y2) = _pixel(laid, swipe.x1, swipe.y1), _pixel(laid, swipe.x2, swipe.y2)
+    return Swipe((x1 + 0.5) / laid.width, (y1 + 0.5) / laid.height, (x2 + 0.5) / laid.width, (y2 + 0.5) / laid.height)
+
+
 def _swipe(state: PhoneState, laid: Laid, swipe: Swipe) -> PhoneState:
+    swipe = _on_pixels(laid, swipe)
+    if max(abs(swipe.x2 - swipe.x1) * laid.width, abs(swipe.y2 - swipe.y1) * laid.height) < SLOP_DP * laid.density:
+        return _tap(state, laid, *_pixel(laid, swipe.x1, swipe.y1))
     edge = _edge_gesture(state, swipe)
     if edge is not None:
         return handle(state, edge)

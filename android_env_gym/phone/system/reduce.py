@@ -130,6 +130,16 @@ def with_scroll(state: PhoneState, name: str, offset: float) -> PhoneState:
     return with_front(state, replace(page, scroll=(*rest, (name, round(offset, 1)))))
 
 
+def stopped(state: PhoneState, app_id: str) -> PhoneState:
+    """Return `state` without the app's back stack; the home screen follows if the app was in front."""
+    if app_id == "launcher" or all(stack.app != app_id for stack in state.system.stacks):
+        return state
+    was_in_front = front(state).app == app_id
+    stacks = tuple(stack for stack in state.system.stacks if stack.app != app_id)
+    state = with_system(state, stacks=stacks)
+    return _home(state, Home())[0] if was_in_front else state
+
+
 def _contacts(state: PhoneState) -> tuple[ContactCard, ...]:
     for app, data in zip(map(_app_of_state, state.apps), state.apps, strict=True):
         if cards := app.contacts(data):

@@ -24,6 +24,8 @@ TRANSIENT = frozenset(
         "system.toast",
         "system.toast_until",
         "system.clipboard",
+        "system.screen_on",
+        "system.rotation",
     }
 )
 

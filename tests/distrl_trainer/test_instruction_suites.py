@@ -1,0 +1,135 @@
+"""`distrl-train eval` and `collect` on instruction files, with a judge behind a real HTTP server on loopback."""
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from android_env_gym.tasks.suites import suite
+from distrl_trainer import cli
+from distrl_trainer.evaluation import plan
+from distrl_trainer.inspect_html import load_trajectories
+
+FEW = ["--episodes", "6", "--json", "--env.max_steps", "2", "--env.screen", "112", "56", "--eval.envs", "2"]
+
+
+class Judge(BaseHTTPRequestHandler):
+    """Lets the tasks on clocks succeed at once and no other."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.asked.append(body)
+        content = json.dumps({"success": "clock" in body, "reason": "looked for a clock"})
+        message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+        data = json.dumps(
+            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [message]}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture
+def judge():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    server.name = f"vlm:m@http://127.0.0.1:{server.server_address[1]}/v1"
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def lists(tmp_path):
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for name, lines in {
+        "clocks_test": ["Look at the clock", "Read the clock"],
+        "mail_test": ["Check my mail", "Write a mail", "Delete a mail"],
+        "mail_train": ["Check my mail", "Forward a mail"],
+    }.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines))
+    return folder
+
+
+def test_eval_has_one_row_per_file(judge, lists, capsys):
+    words = ["eval", "--policy", "random", "--suite", f"instructions:{lists}", *FEW]
+    assert cli.main([*words, "--split", "test", "--env.judge", judge.name]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = {name: (rate["k"], rate["n"]) for name, rate in report["templates"].items()}
+    assert rows == {"clocks_test": (3, 3), "mail_test": (0, 3)}
+    assert report["success"]["k"] == 3 and report["infra_errors"] == 0
+    assert {
+        line for line in ("Check my mail", "Write a mail", "Delete a mail") if any(line in a for a in judge.asked)
+    } == {
+        "Check my mail",
+        "Write a mail",
+        "Delete a mail",
+    }
+
+
+def test_collect_keeps_every_episode_of_a_line(judge, lists, tmp_path, capsys):
+    words = ["collect", "--policy", "random", "--suite", f"instructions:{lists}", "--out", str(tmp_path / "out"), *FEW]
+    assert cli.main([*words, "--env.judge", judge.name]) == 0
+    capsys.readouterr()
+    found = load_trajectories(tmp_path / "out")
+    assert len(found) == 6 and {item.instruction for item in found} == {"Forward a mail"}
+    (line,) = suite(f"instructions:{lists}")[2].lines["train"]
+    assert {item.task_id for item in found} == {f"mail_train/train/{line.id}"}
+    assert {item.template for item in found} == {"mail_train"} and all(item.reward_valid for item in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--policy", "random"], "vlm:MODEL@URL"),
+        (["--policy", "random", "--env.judge", "vlm:m"], "vlm:MODEL@URL"),
+        (["--policy", "random", "--env.device", "adb:nothing-of-the-kind"], "vlm:MODEL@URL"),
+        (["--policy", "oracle"], "no oracle"),
+        (["--policy", "random", "--split", "unseen-template"], "choose another split"),
+    ],
+)
+def test_what_a_list_cannot_do_is_said_in_one_line(words, message, lists, capsys):
+    assert cli.main(["eval", "--suite", f"instructions:{lists}", *words, *FEW]) == 1
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+    assert cli.main(["eval", "--suite", f"instructions:{lists}/mail_tain.txt", *words, *FEW]) == 1
+    assert "did you mean mail_train.txt" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_training_with_the_state_judge_is_refused_before_anything_is_made(lists, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["train", "--out", str(out), "--env.suite", f"instructions:{lists}"]) == 1
+    assert "vlm:MODEL@URL" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not out.exists()
+
+
+def test_demonstrations_of_a_list_are_refused(lists, judge, tmp_path, capsys):
+    words = ["--env.suite", f"instructions:{lists}", "--env.judge", judge.name, "--policy.model", "tiny-untrained"]
+    assert cli.main(["warmup", "--out", str(tmp_path / "warm"), *words]) == 1
+    assert "warmup.demonstrations 0" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_plan_goes_through_the_lines_and_says_when_they_repeat(lists, caplog):
+    name = f"instructions:{lists}/mail_test.txt,"
+    with caplog.at_level(logging.WARNING):
+        assert [task.instance for task in plan(name, "train", 3, seed=0)] == [0, 1, 2]
+        assert not caplog.records
+        plan(name, "train", 4, seed=0)
+    assert "mail_test has 3 instructions in split train: 4 episodes" in caplog.text
+
+
+def test_a_suite_that_prepares_the_phone_is_refused_on_a_real_one_before_it_is_looked_for(capsys):
+    words = ["eval", "--policy", "random", "--suite", "starter", "--env.device", "adb:nothing-of-the-kind", *FEW]
+    assert cli.main(words) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: the suite and judge must") and 'suite="instructions:FILE"' in last

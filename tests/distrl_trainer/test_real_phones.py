@@ -1,0 +1,192 @@
+"""Real devices in the trainer: which phones a run has, who sits out; `eval`, `collect`, `devices` on served phones."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from runtime_fakes import fake_spec
+
+from android_env_gym.devices.config import AdbConfig
+from android_env_gym.phone.adbd.served import ServedPhone
+from android_env_gym.phone.adbd.server import AdbServer
+from android_env_gym.phone.phone import SimPhone
+from android_env_gym.vector import AsyncEnvPool
+from distrl_trainer import cli, phones
+from distrl_trainer.config import EnvConfig
+from distrl_trainer.evaluation import RandomActor
+from distrl_trainer.inspect_html import load_trajectories
+from distrl_trainer.phones import PhonesError, env_spec, env_specs, open_pool, workers_for
+from distrl_trainer.quarantine import AFTER, FIRST_SECONDS, LONGEST_SECONDS, Quarantine
+from distrl_trainer.settings import load_config, to_yaml
+
+
+def test_embedded_phones_are_as_many_as_wanted_and_real_ones_as_many_as_named():
+    specs = env_specs(EnvConfig(), "test", 5)
+    assert [spec.device for spec in specs] == ["sim"] * 5 and workers_for(specs) == 0
+    named = EnvConfig(device="adb:A, adb:192.168.1.5:5555,emulator:P,emulator:P", adb=AdbConfig(reset="clear"))
+    specs = env_specs(named, "train", 99)
+    assert [spec.device for spec in specs] == ["adb:A", "adb:192.168.1.5:5555", "emulator:P", "emulator:P"]
+    assert workers_for(specs) == 4 and all(spec.adb == named.adb for spec in specs)
+    assert env_spec(named, "train").device == "adb:A"
+    with pytest.raises(ValueError, match="given twice: adb:A"):
+        env_specs(EnvConfig(device="adb:A,adb:A"), "train", 1)
+
+
+def test_a_device_is_a_setting_of_yaml_and_of_the_command_line(tmp_path):
+    words = ["--env.device", "adb:A,adb:B", "--env.adb.reset", "clear", "--env.adb.packages", "com.a", "com.b"]
+    config = load_config(None, words)
+    assert config.env.adb.packages == ("com.a", "com.b") and config.env.adb.reset == "clear"
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert load_config(path) == config
+
+
+def test_a_phone_that_fails_again_and_again_sits_out_for_longer_and_longer():
+    now = [0.0]
+    quarantine = Quarantine(3, lambda: now[0])
+    for _ in range(AFTER):
+        assert quarantine.fit([2, 0, 1]) == [0, 1, 2]
+        quarantine.record(1, failed=True)
+    assert quarantine.fit([2, 0, 1]) == [0, 2]
+    now[0] += FIRST_SECONDS
+    assert quarantine.fit([0, 1]) == [0, 1]
+    quarantine.record(1, failed=True)
+    now[0] += FIRST_SECONDS
+    assert quarantine.fit([0, 1]) == [0]
+    now[0] += FIRST_SECONDS
+    assert quarantine.fit([0, 1]) == [0, 1]
+    for _ in range(20):
+        quarantine.record(1, failed=True)
+    now[0] += LONGEST_SECONDS
+    assert quarantine.fit([1]) == [1]
+    quarantine.record(1, failed=False)
+    quarantine.record(1, failed=True)
+    assert quarantine.fit([1]) == [1]
+
+
+def test_nobody_sits_out_when_no_phone_is_well():
+    quarantine = Quarantine(2, lambda: 0.0)
+    for phone in (0, 1):
+        for _ in range(AFTER):
+            quarantine.record(phone, failed=True)
+    assert quarantine.fit([0, 1]) == [0, 1]
+    quarantine.record(0, failed=False)
+    assert quarantine.fit([0, 1]) == [0]
+
+
+def test_one_lost_phone_does_not_stop_the_others(monkeypatch):
+    from distrl_trainer import evaluation
+
+    def pool(env, split, count):
+        return AsyncEnvPool([fake_spec("dead"), fake_spec(), fake_spec()])
+
+    class Item:
+        id, needs_world = "a.x", True
+
+        def splits(self):
+            return ("test",)
+
+    monkeypatch.setattr(evaluation, "open_pool", pool)
+    monkeypatch.setattr(evaluation, "suite_templates", lambda name: (Item(),))
+    result = evaluation.evaluate(RandomActor(0), EnvConfig(), split="test", episodes=24, seed=0, envs=3)
+    assert result.success.n == 24 and result.unjudged == 0
+    assert AFTER <= result.infra_errors <= AFTER + 1
+
+
+def test_devices_that_are_away_are_left_out_and_none_at_all_is_an_error(monkeypatch, caplog):
+    away = {"adb:A": "device A did not appear", "adb:B": "device B is 'offline'"}
+    monkeypatch.setattr(phones, "_missing", lambda names: {name: away[name] for name in names if name in away})
+    with pytest.raises(PhonesError, match=r"A did not appear; device B is 'offline'. `distrl-train devices`"):
+        open_pool(EnvConfig(device="adb:A,adb:B"), "test", 1)
+    opened = []
+    monkeypatch.setattr(phones, "AsyncEnvPool", lambda specs, **more: opened.append((specs, more)))
+    open_pool(EnvConfig(device="adb:A,adb:C"), "test", 1)
+    ((specs, more),) = opened
+    assert [spec.device for spec in specs] == ["adb:C"] and more["workers"] == 1
+    assert "going on without it: device A did not appear" in caplog.text
+
+
+# --- on served phones ---
+
+
+class _Judge(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        content = json.dumps({"success": True, "reason": "looks done"})
+        message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+        kind = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+        data = json.dumps(kind | {"choices": [message]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture
+def judge():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"vlm:m@http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def two_phones(adb_host):
+    with AdbServer(ServedPhone(SimPhone(seed=1))) as first, AdbServer(ServedPhone(SimPhone(seed=2))) as second:
+        yield first, second
+        for server in (first, second):
+            adb_host.run("disconnect", server.serial)
+
+
+@pytest.mark.slow
+def test_eval_and_collect_run_on_several_devices_at_once(two_phones, judge, tmp_path, capsys):
+    tasks = tmp_path / "tasks_test.txt"
+    tasks.write_text("Open the clock\nOpen the settings\nShow my contacts\n")
+    names = ",".join(f"adb:{server.serial}" for server in two_phones)
+    settings = [
+        *("--suite", f"instructions:,{tasks}", "--split", "test", "--episodes", "4", "--json"),
+        *("--env.device", names, "--env.judge", judge, "--env.judge_at", "step", "--env.max_steps", "2"),
+        *("--env.adb.settle.react_seconds", "0"),
+    ]
+    starts = [server.served.phone.state.now for server in two_phones]
+    assert cli.main(["eval", "--policy", "random", *settings]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["success"]["k"] == report["success"]["n"] == 4 and report["infra_errors"] == 0
+    assert all(server.served.phone.state.now > start for server, start in zip(two_phones, starts, strict=True))
+    assert cli.main(["collect", "--policy", "random", "--out", str(tmp_path / "out"), *settings]) == 0
+    capsys.readouterr()
+    found = load_trajectories(tmp_path / "out")
+    assert len(found) == 4 and all(item.success and item.reward_valid and len(item.frames) >= 2 for item in found)
+
+
+def test_devices_lists_what_is_attached_as_json_and_as_a_table(two_phones, adb_host, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
+    first, second = two_phones
+    for server in two_phones:
+        adb_host.run("connect", server.serial)
+    second.served.properties["sys.boot_completed"] = ""
+    assert cli.main(["devices", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = {row["device"]: row for row in report["devices"]}
+    assert rows[f"adb:{first.serial}"]["usable"] and rows[f"adb:{first.serial}"]["size"] == [540, 1200]
+    assert rows[f"adb:{second.serial}"]["reason"] == "it has not finished booting"
+    assert report["avds"] == [] and "sdkmanager" in report["emulator"]
+    assert cli.main(["devices"]) == 0
+    assert f"adb:{first.serial}" in capsys.readouterr().out
+
+
+def test_a_device_that_is_not_there_is_one_line(adb_host, judge, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("android_env_gym.devices.health.absent_devices.__defaults__", (0.5,))
+    tasks = tmp_path / "tasks_test.txt"
+    tasks.write_text("Open the clock\n")
+    words = ["--suite", f"instructions:,{tasks}", "--env.judge", judge, "--env.device", "adb:NOSUCHPHONE"]
+    assert cli.main(["eval", "--policy", "random", "--episodes", "2", *words]) == 1
+    assert "device NOSUCHPHONE did not appear" in capsys.readouterr().err.strip().splitlines()[-1]
