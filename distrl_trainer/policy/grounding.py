@@ -271,7 +271,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the base model, written every 500 updates")
     parser.add_argument("--init", type=Path, help="folder of a grounded model to go on from; none: random weights")
-    parser.add_argument("--reading-updates", type=int, default=8000, help="updates of reading alone")
+    parser.add_argument("--reading-updates", type=int, default=9000, help="updates of reading alone")
     parser.add_argument("--reading-lr", type=float, default=3e-3)
     parser.add_argument("--updates", type=int, default=2500, help="updates of tapping and reading")
     parser.add_argument("--lr", type=float, default=1e-3)

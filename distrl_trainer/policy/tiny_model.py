@@ -33,6 +33,7 @@ CONTEXT = 3
 """Context tokens: the last two action kinds and whether they were the same action."""
 MAX_TOKENS = 64
 MASKED = -1e9
+WORD_DROPOUT = 0.3
 MATCH = 6.0
 """About the logit above which a word and a cell match; grounding learns the exact one."""
 
@@ -96,6 +97,7 @@ class Memory(NamedTuple):
     words: Tensor
     slots: Tensor
     cells: Tensor
+    regions: Tensor
     found: Tensor
     shown: Tensor
     pooled: Tensor
@@ -213,7 +215,7 @@ class TinyModel(PreTrainedModel):
         self.cell_query = nn.Linear(size, size)
         self.cell_stem, self.cell_context = nn.Conv2d(stem + 1, size, 1), nn.Linear(size, size)
         self.read_query, self.word_key = nn.Linear(size, size), nn.Linear(size, size)
-        self.read_gates = nn.Linear(size, 2)
+        self.read_gates = nn.Linear(size, 3)
         self.cell_word = nn.Conv2d(stem, size, 1)
         self.rows, self.columns = nn.Parameter(torch.zeros(ROWS, 1, size)), nn.Parameter(torch.zeros(1, COLUMNS, size))
         self.drop = nn.Dropout(config.dropout)
@@ -273,12 +275,14 @@ class TinyModel(PreTrainedModel):
         """
         present = (inputs.words > 0).any(-1)
         spelled = self.word_in(self._bag(inputs.words))
-        matches = self.word_key(spelled) @ self.label_cells(inputs.cells) * spelled.shape[-1] ** -0.5
+        matches = _against(self.word_key(spelled), self.cell_word, inputs.cells) * spelled.shape[-1] ** -0.5
         shown = torch.sigmoid(matches.amax(-1, keepdim=True) - self.shown_above)
         best = matches.masked_fill(~present.unsqueeze(-1), -MATCH).amax(1).view(-1, 1, ROWS, COLUMNS) / MATCH
         stem = torch.cat([inputs.cells, best], 1)
         screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
-        words = spelled + self.word_place.weight[: inputs.words.shape[1]] + self.word_shown(shown)
+        # Without their spelling now and then, words are told apart by place and by being on the screen, as new ones are.
+        known = fn.dropout(torch.ones_like(shown), WORD_DROPOUT, self.training) * (1 - WORD_DROPOUT * self.training)
+        words = known * spelled + self.word_place.weight[: inputs.words.shape[1]] + self.word_shown(shown)
         context = self.kinds(inputs.context[:, :CONTEXT]) + self.context_place + self._last_points(inputs.context)
         ones = present.new_ones(present.shape[0], 1)
         seen = torch.cat([ones.expand(-1, screen.shape[1]), present, ones.expand(-1, CONTEXT)], 1)
@@ -295,7 +299,8 @@ class TinyModel(PreTrainedModel):
             allowed,
             text,
             self._slots(text, present),
-            self._cells(stem, screen),
+            stem,
+            self.cell_context(screen),
             matches.softmax(-1),
             shown,
             pooled,
@@ -321,12 +326,13 @@ class TinyModel(PreTrainedModel):
         keys[:, : text.shape[1], -1] = (~present).float() * MASKED
         return keys
 
-    def _cells(self, stem: Tensor, screen: Tensor) -> Tensor:
-        batch, _, size = screen.shape
-        context = self.cell_context(screen).view(batch, ROWS // 2, 1, COLUMNS // 2, 1, size)
-        context = context.expand(-1, -1, 2, -1, 2, -1).reshape(batch, CELLS, size)
-        own = self.drop(self.cell_stem(stem).flatten(2).transpose(1, 2))
-        return own + context + (self.rows + self.columns).view(CELLS, size)
+    def _cell_scores(self, memory: Memory, queries: Tensor) -> Tensor:
+        """Return `(B, L, CELLS)`: `queries` `(B, L, D)` against each cell's feature, its region's and its place."""
+        batch, length, _ = queries.shape
+        regions = (queries @ memory.regions.transpose(1, 2)).view(batch, length, ROWS // 2, 1, COLUMNS // 2, 1)
+        regions = regions.expand(-1, -1, -1, 2, -1, 2).reshape(batch, length, CELLS)
+        places = queries @ (self.rows + self.columns).view(CELLS, -1).T
+        return _against(queries, self.cell_stem, memory.cells) + regions + places
 
     def decode(self, memory: Memory, tokens: Tensor) -> Tensor:
         """Return states `(B, L + 1, D)` before each token and after the last, for `tokens` `(B, L)`."""
@@ -351,12 +357,13 @@ class TinyModel(PreTrainedModel):
         words = self.token_out(states)
         slots = self.slot_query(states) @ memory.slots[..., :-1].transpose(1, 2) * scale
         slots = slots + memory.slots[..., -1].unsqueeze(1)
-        cells = self.cell_query(states) @ memory.cells.transpose(1, 2) * scale
-        shown, found = self.read_gates(states).split(1, -1)
+        cells = self._cell_scores(memory, self.drop(self.cell_query(states))) * scale
+        shown, found, beside = self.read_gates(states).split(1, -1)
         where = self.read_query(states) @ memory.words.transpose(1, 2) * scale
         where = where + (MATCH + shown) * memory.shown.transpose(1, 2)
         where = where + memory.slots[:, : where.shape[2], -1].unsqueeze(1)
-        cells = cells + (1 + found) * torch.log(where.softmax(-1) @ memory.found + 1 / CELLS)
+        written = where.softmax(-1) @ memory.found
+        cells = cells + (1 + found) * _log(written) + beside * _log(_along_rows(written))
         return torch.cat([words, slots, cells], -1)
 
     def value(self, memory: Memory, states: Tensor, trunk_gradient: bool) -> Tensor:
@@ -371,6 +378,30 @@ class TinyModel(PreTrainedModel):
         """Return teacher-forced logits `(B, L + 1, VOCABULARY)` for `tokens` `(B, L)` and uint8 `images`."""
         memory = self.encode(Inputs(self.stem(images), words, context))
         return self.logits(memory, self.decode(memory, tokens))
+
+
+def _log(share: Tensor) -> Tensor:
+    return torch.log(share + 1 / CELLS)
+
+
+def _along_rows(share: Tensor) -> Tensor:
+    """Return `(B, L, CELLS)`: how much of `share` lies in a cell's row, half of it for the rows next to that.
+
+    A list's switches and buttons stand in the row of the text that names them.
+    """
+    batch, length, _ = share.shape
+    rows = share.view(batch, length, ROWS, COLUMNS).sum(-1)
+    near = rows + 0.5 * (fn.pad(rows, (1, 0))[..., :-1] + fn.pad(rows, (0, 1))[..., 1:])
+    return near.unsqueeze(-1).expand(-1, -1, -1, COLUMNS).reshape(batch, length, CELLS)
+
+
+def _against(queries: Tensor, conv: nn.Conv2d, cells: Tensor) -> Tensor:
+    """Return `queries` `(B, Q, D)` times the 1x1 convolution `conv` of `cells` `(B, C, 32, 16)`: `(B, Q, CELLS)`.
+
+    The few queries are taken to the cells' space, not the many cells to theirs.
+    """
+    weight, bias = conv.weight.flatten(1), cast(Tensor, conv.bias)
+    return (queries @ weight) @ cells.flatten(2) + (queries @ bias).unsqueeze(-1)
 
 
 assert VOCABULARY == CELL_BASE + CELLS
