@@ -280,7 +280,7 @@ class TinyModel(PreTrainedModel):
         best = matches.masked_fill(~present.unsqueeze(-1), -MATCH).amax(1).view(-1, 1, ROWS, COLUMNS) / MATCH
         stem = torch.cat([inputs.cells, best], 1)
         screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
-        # Without their spelling now and then, words are told apart by place and by being on the screen, as new ones are.
+        # Without their spelling now and then, words are told apart by place and by being on the screen, as new ones.
         known = fn.dropout(torch.ones_like(shown), WORD_DROPOUT, self.training) * (1 - WORD_DROPOUT * self.training)
         words = known * spelled + self.word_place.weight[: inputs.words.shape[1]] + self.word_shown(shown)
         context = self.kinds(inputs.context[:, :CONTEXT]) + self.context_place + self._last_points(inputs.context)
