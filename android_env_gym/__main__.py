@@ -1,6 +1,4 @@
-"""`python -m android_env_gym list | check | instructions | sheet | adbd`: what tasks there are, what they are worth.
-
-`adbd` serves the embedded phone as an ADB device.
+"""`python -m android_env_gym list | check | instructions | sheet | adbd`: tasks, what they are worth, and the phone.
 
 With `--json` the last line of standard output is one JSON object and everything else goes to standard error.
 """
@@ -46,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--instances", type=int, default=5, help="episodes of each kind per template")
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=_check)
-    lists = commands.add_parser("instructions", help="clean files of instructions and report what was left out")
+    lists = commands.add_parser(
+        "instructions",
+        help="clean files of instructions and report what was left out",
+        description="Report what cleaning leaves out of files of instructions, one a line, and their name as a suite.",
+    )
     lists.add_argument("train", metavar="TRAIN.txt", help="one instruction a line; a folder of lists stands alone")
     lists.add_argument("test", metavar="TEST.txt", nargs="?", help="without it, the lines are split by their hash")
     lists.add_argument("--json", action="store_true")
@@ -55,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     sheet.add_argument("--dark", action="store_true", help="use the dark theme")
     sheet.set_defaults(run=_sheet)
-    adbd = commands.add_parser("adbd", help="serve the embedded phone as an ADB device, until SIGTERM")
+    adbd = commands.add_parser(
+        "adbd",
+        help="serve the embedded phone as an ADB device, until Ctrl-C",
+        description='Serve the embedded phone as an ADB device until Ctrl-C or SIGTERM. Prints {"serial": "HOST:PORT"} '
+        "for `adb connect`. There is no password: whoever reaches the port operates the phone.",
+    )
     add_options(adbd)
     adbd.set_defaults(run=_adbd)
     return parser
@@ -135,9 +142,18 @@ def _sheet(arguments: argparse.Namespace) -> int:
 
 def _adbd(arguments: argparse.Namespace) -> int:
     ended = end_signal()
-    with server(arguments) as running:
-        print(json.dumps({"serial": running.serial}), flush=True)
+    phone = server(arguments)
+    try:
+        phone.start()
+    except OSError as error:
+        reason = f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror}"
+        print(f"error: {reason}; take another --port (0: a free one) or --host", file=sys.stderr)
+        return 1
+    try:
+        print(json.dumps({"serial": phone.serial}), flush=True)
         ended.wait()
+    finally:
+        phone.stop()
     return 0
 
 

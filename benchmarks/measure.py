@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
 
 def summary(values: Sequence[float], seed: int = 0) -> dict[str, float | int]:
@@ -37,6 +38,16 @@ def ratio(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict
     low, high = np.percentile(drawn[0][drawn[1] > 0] / drawn[1][drawn[1] > 0], (2.5, 97.5))
     value = pairs[0].mean() / pairs[1].mean()
     return {"ratio": float(value), "low": float(low), "high": float(high), "n": pairs.shape[1]}
+
+
+def share(k: int, n: int) -> dict[str, float | int]:
+    """Return `k` of `n` with its 95% Wilson score interval.
+
+    Raises:
+        ValueError: `n` is 0.
+    """
+    interval = binomtest(k, n).proportion_ci(0.95, method="wilson")
+    return {"k": k, "n": n, "rate": k / n, "low": float(interval.low), "high": float(interval.high)}
 
 
 def report(benchmark: str, n: int, results: Mapping[str, object]) -> str:

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
-        print("error: interrupted before anything was finished", file=sys.stderr)
+        print("error: interrupted; what was written before is kept, the rest is not done", file=sys.stderr)
         return 1
     except Exception as error:
         if not is_expected(error):

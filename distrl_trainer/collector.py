@@ -9,6 +9,7 @@ emitted as invalid and never as reward 0. The loop keeps nothing between episode
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ from distrl_trainer.prompts import action_text
 from distrl_trainer.quarantine import Quarantine
 from distrl_trainer.shaping import ShapingConfig, shaping_reward
 from distrl_trainer.trajectory import Step, Trajectory
+
+logger = logging.getLogger(__name__)
 
 MAX_FAILURES_IN_A_ROW = 30
 
@@ -248,6 +251,8 @@ class Collector:
 
     def _count_failures(self, failed: bool, result: Result) -> None:
         self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
+        if failed:
+            logger.warning("phone %d: its episode does not count: %s", result.id, result.info["failure"]["message"])
         # A judge that fails says nothing about the phone.
         self._quarantine.record(result.id, failed and result.info["failure"]["kind"] != "judge")
         if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from android_env_gym.devices.make import is_blocking, split_devices
+from android_env_gym.devices.make import check_device, is_blocking, split_devices
 from android_env_gym.errors import NeedsWorldError
 from android_env_gym.judges.make import check_judge
 from android_env_gym.tasks.suites import suite
@@ -23,17 +23,21 @@ class PhonesError(ValueError):
 
 
 def check_playable(env: EnvConfig) -> None:
-    """Check that device, suite and judge of `env` go together, before a worker process finds out.
+    """Check that the devices exist as far as names tell, and go with suite and judge, before a worker finds out.
 
     Raises:
+        DeviceUnavailableError: A device's name is malformed or given twice; or no Android SDK, or no such AVD.
         JudgeError: The judge compares states, and the suite is of instruction files.
         NeedsWorldError: The suite's tasks are prepared in the phone's state, and the device is a real one.
+        UnknownNameError: There is no such suite, or no such kind of device.
     """
     templates = suite(env.suite)
     check_judge(env.judge, templates)
-    device = split_devices(env.device)[0]
-    if is_blocking(device) and any(item.needs_world for item in templates):
-        raise NeedsWorldError("suite and judge" if env.judge == "state" else "suite", device)
+    devices = split_devices(env.device)
+    for device in dict.fromkeys(devices):
+        check_device(device)
+        if is_blocking(device) and any(item.needs_world for item in templates):
+            raise NeedsWorldError("suite and judge" if env.judge == "state" else "suite", device)
 
 
 def env_spec(env: EnvConfig, split: str) -> EnvSpec:
@@ -45,7 +49,7 @@ def env_specs(env: EnvConfig, split: str, count: int) -> list[EnvSpec]:
     """Return the phones that `env` describes: `count` embedded ones, or each device that it names.
 
     Raises:
-        ValueError: A device on a cable or the network is named twice.
+        DeviceUnavailableError: A device on a cable or the network is named twice.
     """
     names = split_devices(env.device)
     if len(names) == 1 and not is_blocking(names[0]):
@@ -69,7 +73,7 @@ def open_pool(env: EnvConfig, split: str, count: int) -> AsyncEnvPool:
     missing = _missing([spec.device for spec in specs])
     present = [spec for spec in specs if spec.device not in missing]
     if not present:
-        raise PhonesError("; ".join(missing.values()) + ". `distrl-train devices` says what is attached")
+        raise PhonesError("; ".join(missing.values()))
     for reason in missing.values():
         logger.warning("going on without it: %s", reason)
     return AsyncEnvPool(present, workers=workers_for(present), step_timeout=env.step_timeout)

@@ -50,6 +50,7 @@ FRAME_ATTEMPTS = 4
 FRESH_SECONDS = 0.2
 GIVE_BACK_SECONDS = 3.0
 MAX_TYPED = 4000
+MAX_LOGGED = 60
 DUMP_DEPTH = 50
 LAUNCH_FLAGS = "0x10200000"  # NEW_TASK | RESET_TASK_IF_NEEDED: what a tap on the icon sends
 HOME = KEY_CODES["home"]
@@ -225,12 +226,12 @@ class AdbDevice:
         if package is None:  # installed a moment ago, perhaps
             package = find_package(app, connection.packages(anew=True), self.config.apps)
         if package is None:
-            logger.warning("%s: no app %r is installed; opening it does nothing", self.serial, app)
+            logger.warning("%s: no app %r is installed; opening it does nothing", self.serial, app[:MAX_LOGGED])
             return
         try:
             self._launch(connection, package)
         except CommandError as error:
-            logger.warning("%s: opening %r did nothing: %s", self.serial, app, error)
+            logger.warning("%s: opening %r did nothing: %s", self.serial, app[:MAX_LOGGED], error)
 
     def _launch(self, connection: Connection, package: str) -> None:
         activity = connection.launcher_activity(package)
@@ -270,8 +271,9 @@ class AdbDevice:
 
     def _settle(self, before: Frame | None) -> None:
         events = self._connected().events
-        quiet = events.quiet_seconds if events is not None and events.alive else None
-        settled = settle(self._look, before, self.config.settle, quiet)
+        log = events.log if events is not None and events.alive else None
+        rest = None if log is None else lambda: log.at_rest(self.config.settle)
+        settled = settle(self._look, before, self.config.settle, rest)
         self._looked_at = time.monotonic()
         self.unsettled += not settled.at_rest
 

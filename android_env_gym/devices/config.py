@@ -16,14 +16,18 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class SettleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a screen counts as settled after an action: equal frames, no window events, at most so long."""
+    """When a screen counts as settled after an action: equal frames, no window on its way, at most so long."""
 
     max_seconds: NonNegative = 4.0
     """Bound: a screen that never rests (a video) is taken as it is after this time."""
     react_seconds: NonNegative = 0.1
-    """How long a screen that has not changed at all is watched before the action counts as without effect."""
+    """How long a screen is watched that has not changed at all before the action counts as without effect."""
+    still_seconds: NonNegative = 0.04
+    """How far apart two frames must at least be taken that are compared."""
+    opening_seconds: NonNegative = 1.0
+    """How long a window that is being opened is waited for, from the last window event on."""
     quiet_seconds: NonNegative = 0.1
-    """How long no window or focus event may have come."""
+    """How long no window event may have come, on devices that do not log which window has the focus."""
     tolerance: Annotated[float, Meta(ge=0, lt=1)] = 0.0005
     """Share of pixels that may differ between two frames that count as equal (a blinking caret)."""
     events: bool = True

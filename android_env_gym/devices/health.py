@@ -59,9 +59,7 @@ def list_devices(seconds: float = 15.0) -> list[Health]:
         DeviceFailure: There is no adb server and none can be started.
     """
     client = BoundedClient(seconds)
-    with as_failures("adb server", "listing devices"):
-        found = sorted(attached(client).items())
-        client.server_version()
+    found = sorted(_ask_server(client).items())
     if not found:
         return []
     with ThreadPoolExecutor(max_workers=len(found)) as pool:
@@ -82,11 +80,23 @@ def absent_devices(serials: Sequence[str], seconds: float = 10.0) -> dict[str, s
             return str(failure)
         return ""
 
-    with as_failures("adb server", "listing devices"):
-        attached(BoundedClient(seconds))
+    _ask_server(BoundedClient(seconds))
     with ThreadPoolExecutor(max_workers=max(1, len(serials))) as pool:
         reasons = dict(zip(serials, pool.map(look, serials), strict=True))
     return {serial: reason for serial, reason in reasons.items() if reason}
+
+
+def _ask_server(client: BoundedClient) -> dict[str, str]:
+    """Return the state of every device by serial; the server, which is started if there is none."""
+    place = f"{client.host}:{client.port}"
+    try:
+        with as_failures(f"adb server {place}", "listing devices"):
+            states = attached(client)
+            client.server_version()
+    except DeviceFailure as failure:
+        advice = "does something else use that port? ANDROID_ADB_SERVER_PORT names another; `adb devices` must work"
+        raise DeviceFailure(failure.kind, f"{failure}; {advice}") from failure
+    return states
 
 
 def check_device(client: BoundedClient, serial: str, state: str, *, seconds: float = 15.0) -> Health:

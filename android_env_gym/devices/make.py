@@ -1,4 +1,4 @@
-"""From a device's name to a device: "sim", "adb:SERIAL", "emulator:AVD". Called by `AndroidTaskEnv`.
+"""From a device's name to a device: "sim", "adb:SERIAL", "emulator:AVD". Called by `AndroidTaskEnv` and trainers.
 
 Nothing is connected or started here: a device that is away is a failed reset of its own, not the end of all others.
 """
@@ -26,28 +26,42 @@ def make_device(spec: str, config: DeviceConfig | None = None, adb: AdbConfig | 
         DeviceUnavailableError: The name lacks its serial number or AVD, or there is no Android SDK or no such AVD.
         ValueError: The settings name a hook that does not exist.
     """
+    check_device(spec)
+    kind, _, name = spec.partition(":")
+    if kind == "sim":
+        return SimPhone(config)
+    if kind == "adb":
+        from android_env_gym.devices.adb import AdbDevice  # its libraries take a while to import
+
+        return AdbDevice(name, config=adb)
+    from android_env_gym.devices.fleet import EmulatorDevice, EmulatorFleet
+    from android_env_gym.devices.sdk import find_sdk
+
+    return EmulatorDevice(EmulatorFleet(find_sdk(), name, config=adb))
+
+
+def check_device(spec: str) -> None:
+    """Check what can be known of a device without reaching for it: its name, and for emulators the SDK and the AVD.
+
+    Raises:
+        UnknownNameError, DeviceUnavailableError: As `make_device`.
+    """
     kind, _, name = spec.partition(":")
     if kind not in KINDS:
         raise unknown_name("device", kind, KINDS)
     if kind == "sim" and name:
         raise unknown_name("device", spec, KINDS)
-    if kind == "sim":
-        return SimPhone(config)
-    if kind == "adb":
-        if not name:
-            raise DeviceUnavailableError(
-                "device 'adb': which one? Write adb:SERIAL; `distrl-train devices` lists what is attached."
-            )
-        from android_env_gym.devices.adb import AdbDevice  # its libraries take a while to import
+    if kind == "adb" and not name:
+        raise DeviceUnavailableError(
+            "device 'adb': which one? Write adb:SERIAL; `distrl-train devices` lists what is attached."
+        )
+    if kind == "emulator":
+        from android_env_gym.devices.sdk import SdkError, find_sdk
 
-        return AdbDevice(name, config=adb)
-    from android_env_gym.devices.fleet import EmulatorDevice, EmulatorFleet
-    from android_env_gym.devices.sdk import SdkError, find_sdk
-
-    try:
-        return EmulatorDevice(EmulatorFleet(find_sdk(), name, config=adb))
-    except SdkError as error:
-        raise DeviceUnavailableError(f"device {spec!r}: {error}") from error
+        try:
+            find_sdk().check_avd(name)
+        except SdkError as error:
+            raise DeviceUnavailableError(f"device {spec!r}: {error}") from error
 
 
 def is_blocking(spec: str) -> bool:
@@ -59,12 +73,15 @@ def split_devices(specs: str) -> tuple[str, ...]:
     """Return the devices of a comma-separated list, e.g. "adb:R58M12ABCDE,adb:192.168.1.5:5555".
 
     Raises:
-        ValueError: The list is empty, or names a device on a cable or the network twice: nobody shares a screen.
+        DeviceUnavailableError: The list is empty, or names a device on a cable or the network twice: nobody shares a
+            screen.
     """
     names = tuple(name.strip() for name in specs.split(",") if name.strip())
     twice = sorted({name for name in names if name.startswith("adb:") and names.count(name) > 1})
     if not names or twice:
-        raise ValueError(f"devices: got {specs!r}, expected different devices separated by commas{_named(twice)}")
+        raise DeviceUnavailableError(
+            f"devices: got {specs!r}, expected different devices separated by commas{_named(twice)}"
+        )
     return names
 
 

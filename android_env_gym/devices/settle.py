@@ -1,6 +1,7 @@
 """When a screen has come to rest after an action: by its frames and by the device's event log, never by sleeping.
 
-`settle` looks until two frames in a row are alike and no window event came lately, bounded. Caller: `adb.AdbDevice`.
+`settle` looks until two frames in a row, taken a moment apart, are alike and no window is being opened, bounded.
+Caller: `adb.AdbDevice`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from android_env_gym.devices.transport import BoundedAdb, as_failures
 
 COMMAND = "logcat -b events -v brief -T 1"
 SIGNS = (b"input_focus", b"wm_", b"am_focused", b"am_resume", b"viewroot_draw", b"imf_", b"sysui_")
+# Another window is on its way; it is there when it takes the focus, which it does once it is drawn.
+OPENING = (b"wm_create_activity", b"wm_restart_activity", b"wm_set_resumed_activity", b"wm_finish_activity")
+LEAVING, FOCUSED = b"Focus leaving", b"Focus entering"
 _pause = threading.Event().wait
-LOOK_SECONDS = 0.02
 
 
 class Settled(NamedTuple):
@@ -32,6 +35,36 @@ class Settled(NamedTuple):
     looks: int
 
 
+class WindowLog:
+    """What the event log says of windows: whether one is on its way, and since when nothing has happened."""
+
+    def __init__(self) -> None:
+        self._last = -float("inf")
+        self._tells_focus = False
+        self._opening = False
+
+    def note(self, line: bytes, *, old: bool = False) -> None:
+        """Take in one line of the log; an `old` one is of before the device was used."""
+        if FOCUSED in line:
+            self._tells_focus, self._opening = True, False
+        if old or not any(sign in line for sign in SIGNS):
+            return
+        if LEAVING in line or any(sign in line for sign in OPENING):
+            self._opening = True
+        self._last = time.monotonic()
+
+    def at_rest(self, config: SettleConfig) -> bool:
+        """Return whether no window is on its way.
+
+        Android from 11 on says when a window takes the focus. Others, and windows that never take it, are believed to
+        be there when nothing has been logged for a while.
+        """
+        quiet = time.monotonic() - self._last
+        if self._tells_focus:
+            return not self._opening or quiet >= config.opening_seconds
+        return quiet >= config.quiet_seconds
+
+
 class EventWatch:
     """Follows the device's event log in a thread of its own, for as long as the connection lives.
 
@@ -40,7 +73,7 @@ class EventWatch:
     """
 
     def __init__(self, adb: BoundedAdb) -> None:
-        self._last = -float("inf")
+        self.log = WindowLog()
         with as_failures(str(adb.serial), "opening the event log"):
             self._connection: adbutils.AdbConnection = adb.shell(COMMAND, stream=True)
             self._socket: socket.socket = self._connection.conn
@@ -51,10 +84,6 @@ class EventWatch:
     def alive(self) -> bool:
         """Whether events still arrive."""
         return self._thread.is_alive()
-
-    def quiet_seconds(self) -> float:
-        """Return how long ago the last window event came."""
-        return time.monotonic() - self._last
 
     def close(self) -> None:
         """Stop following; may be called twice."""
@@ -73,9 +102,8 @@ class EventWatch:
             if not piece:
                 return
             *lines, rest = (rest + piece).split(b"\n")
-            # What the log held before belongs to no action.
-            if not first and any(sign in line for line in lines for sign in SIGNS):
-                self._last = time.monotonic()
+            for line in lines:
+                self.log.note(line, old=first)  # what the log held before belongs to no action
             first = False
 
 
@@ -83,32 +111,34 @@ def settle(
     look: Callable[[], Frame],
     before: Frame | None,
     config: SettleConfig,
-    quiet_seconds: Callable[[], float] | None = None,
+    windows_rest: Callable[[], bool] | None = None,
 ) -> Settled:
     """Return the frame at which the screen came to rest.
 
     Args:
         look: Takes a screenshot.
-        before: The frame from before the action. While nothing differs from it, the device may not have reacted yet.
+        before: The frame from before the action. While nothing differs from it, or it is not known, the device may not
+            have reacted yet.
         config: Bounds.
-        quiet_seconds: How long ago the last window event was; None: nobody knows.
+        windows_rest: Whether no window is on its way; None: nobody knows.
 
     Raises:
         DeviceFailure: `look` failed.
     """
-    started = time.monotonic()
+    started = looked = time.monotonic()
     previous = look()
     looks = 1
     while True:
-        _pause(LOOK_SECONDS)
+        # Two pictures of a slow movement, taken at once, would be alike. A real screenshot takes longer than this.
+        _pause(max(0.0, looked + config.still_seconds - time.monotonic()))
+        opening = windows_rest is not None and not windows_rest()  # asked first: the frame must be of later
+        looked = time.monotonic()  # the picture is taken at the earliest now
         frame = look()
         looks += 1
-        elapsed = time.monotonic() - started
         resting = alike(previous, frame, config.tolerance)
-        reacted = before is None or elapsed >= config.react_seconds or not alike(before, frame, 0.0)
-        quiet = quiet_seconds is None or quiet_seconds() >= config.quiet_seconds
-        if resting and reacted and quiet:
+        changed = before is not None and not alike(before, frame, 0.0)
+        if resting and not opening and (changed or looked - started >= config.react_seconds):
             return Settled(frame, True, looks)
-        if elapsed >= config.max_seconds:
+        if time.monotonic() - started >= config.max_seconds:
             return Settled(frame, False, looks)
         previous = frame

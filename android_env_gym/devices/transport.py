@@ -148,7 +148,8 @@ def await_device(client: BoundedClient, serial: str, bounds: Bounds, seconds: fl
         DeviceFailure: It is not there within `seconds`, or needs a person.
     """
     with bounds.within(seconds), as_failures(serial, "waiting for the device"):
-        deadline = time.monotonic() + seconds
+        allowed = bounds.remaining(seconds)
+        deadline = time.monotonic() + allowed
         said = ""
         while True:
             state = attached(client).get(serial, "")
@@ -156,19 +157,20 @@ def await_device(client: BoundedClient, serial: str, bounds: Bounds, seconds: fl
                 return
             if state in ("unauthorized", "no"):
                 raise DeviceFailure("lost", f"device {serial} is {state!r}: {STATES[state]}")
-            if is_remote(serial):
-                said = _connect(client, serial, state, bounds)
+            left = deadline - time.monotonic()
+            if left > POLL_SECONDS and is_remote(serial):
+                said = _connect(client, serial, state, left)
             if time.monotonic() + POLL_SECONDS >= deadline:
-                raise DeviceFailure("lost", _absence(client, serial, state, said, seconds))
-            bounds.pause()
+                raise DeviceFailure("lost", _absence(client, serial, state, said, allowed))
+            _pause(POLL_SECONDS)
 
 
-def _connect(client: BoundedClient, serial: str, state: str, bounds: Bounds) -> str:
-    """Ask the server to connect; one that is stuck "offline" is let go first. Return what the server said."""
+def _connect(client: BoundedClient, serial: str, state: str, seconds: float) -> str:
+    """Return what the server says to a request to connect; a device that is stuck "offline" is let go first."""
     try:
         if state == "offline":
             client.disconnect(serial)
-        return client.connect(serial, timeout=bounds.remaining())
+        return client.connect(serial, timeout=seconds)
     except (adbutils.AdbTimeout, adbutils.AdbError) as error:
         return str(error)
 

@@ -82,7 +82,7 @@ class VlmJudge:
             )
         except openai.OpenAIError as error:
             self._count(1, 0, 0)
-            return _unknown(f"the judge's endpoint failed: {type(error).__name__}: {error}")
+            return _unknown(f"the judge's endpoint {self.base_url} failed: {type(error).__name__}: {error}")
         text = (reply.choices[0].message.content or "") if reply.choices else ""
         verdict = parse_reply(text)
         tokens = reply.usage

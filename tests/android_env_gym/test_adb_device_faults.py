@@ -140,6 +140,7 @@ def test_an_adb_server_that_hangs_is_a_failure_in_time(monkeypatch):
             with pytest.raises(DeviceFailure) as caught:
                 operation()
             assert caught.value.kind == "timeout" and time.monotonic() - started < SLACK
+        assert "ANDROID_ADB_SERVER_PORT" in str(caught.value), "the last one lists devices: what to do is said"
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from android_env_gym.devices.make import (
     make_device,
     split_devices,
 )
-from android_env_gym.devices.settle import settle
+from android_env_gym.devices.settle import WindowLog, settle
 from android_env_gym.devices.transport import Bounds, is_remote
 from android_env_gym.devices.ui_xml import parse_dump
 from android_env_gym.env import AndroidTaskEnv, longest_command
@@ -86,7 +86,7 @@ def looks(*numbers: int):
     return lambda: np.full((8, 8, 3), shown.pop(0) if len(shown) > 1 else shown[0], np.uint8)
 
 
-QUICK = SettleConfig(max_seconds=2.0, react_seconds=0.1, quiet_seconds=0.05)
+QUICK = SettleConfig(max_seconds=2.0, react_seconds=0.1, still_seconds=0.02, opening_seconds=0.3, quiet_seconds=0.05)
 
 
 def test_a_screen_settles_when_two_frames_are_alike():
@@ -103,10 +103,55 @@ def test_a_screen_that_has_not_changed_is_watched_for_a_while():
     assert time.monotonic() - started >= QUICK.react_seconds
 
 
-def test_window_events_keep_a_screen_from_settling():
+def test_a_window_on_its_way_keeps_a_screen_from_settling():
     started = time.monotonic()
-    settled = settle(looks(7), None, QUICK, lambda: time.monotonic() - started - 0.2)
+    settled = settle(looks(7), None, QUICK, lambda: time.monotonic() - started > 0.25)
     assert settled.at_rest and time.monotonic() - started >= 0.25
+
+
+def test_frames_that_are_compared_are_not_taken_at_once():
+    started = time.monotonic()
+    settled = settle(looks(7), None, SettleConfig(react_seconds=0.0, still_seconds=0.15))
+    assert settled.looks == 2 and time.monotonic() - started >= 0.15
+
+
+RESUMED = b"I/wm_set_resumed_activity( 1412): [0,com.android.settings/.Settings,resumeTopActivity]"
+LEFT = b"I/input_focus( 1412): [Focus leaving 1f2 com.android.launcher/.Home (server),reason=NO_WINDOW]"
+ENTERED = b"I/input_focus( 1412): [Focus entering 3a4 com.android.settings/.Settings (server),reason=NO_WINDOW]"
+STOPPED = b"I/wm_stop_activity( 1412): [0,123,com.android.launcher/.Home]"
+
+
+def test_a_window_is_there_when_it_takes_the_focus():
+    log = WindowLog()
+    log.note(ENTERED, old=True)
+    assert log.at_rest(QUICK)
+    for opening in (RESUMED, LEFT):
+        log.note(opening)
+        assert not log.at_rest(QUICK)
+        log.note(ENTERED)
+        assert log.at_rest(QUICK), "nothing is left to wait for"
+    log.note(STOPPED)
+    assert log.at_rest(QUICK), "the end of what is behind is nothing to wait for"
+
+
+def test_a_window_that_never_takes_the_focus_is_waited_for_in_vain_for_a_while():
+    log = WindowLog()
+    log.note(ENTERED)
+    log.note(RESUMED)
+    started = time.monotonic()
+    settled = settle(looks(7), None, QUICK, lambda: log.at_rest(QUICK))
+    assert settled.at_rest and 0.25 <= time.monotonic() - started < 2.0
+
+
+def test_without_news_of_the_focus_events_are_waited_out():
+    log = WindowLog()
+    log.note(RESUMED, old=True)
+    assert log.at_rest(QUICK)
+    log.note(b"I/am_proc_start( 1412): [0,1,2]")
+    assert log.at_rest(QUICK)
+    log.note(STOPPED)
+    assert not log.at_rest(QUICK)
+    assert settle(looks(7), None, QUICK, lambda: log.at_rest(QUICK)).at_rest
 
 
 def test_a_screen_that_never_rests_is_taken_after_the_bound():

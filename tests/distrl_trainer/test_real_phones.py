@@ -16,7 +16,7 @@ from distrl_trainer import cli, phones
 from distrl_trainer.config import EnvConfig
 from distrl_trainer.evaluation import RandomActor
 from distrl_trainer.inspect_html import load_trajectories
-from distrl_trainer.phones import PhonesError, env_spec, env_specs, open_pool, workers_for
+from distrl_trainer.phones import PhonesError, check_playable, env_spec, env_specs, open_pool, workers_for
 from distrl_trainer.quarantine import AFTER, FIRST_SECONDS, LONGEST_SECONDS, Quarantine
 from distrl_trainer.settings import load_config, to_yaml
 
@@ -97,7 +97,7 @@ def test_one_lost_phone_does_not_stop_the_others(monkeypatch):
 def test_devices_that_are_away_are_left_out_and_none_at_all_is_an_error(monkeypatch, caplog):
     away = {"adb:A": "device A did not appear", "adb:B": "device B is 'offline'"}
     monkeypatch.setattr(phones, "_missing", lambda names: {name: away[name] for name in names if name in away})
-    with pytest.raises(PhonesError, match=r"A did not appear; device B is 'offline'. `distrl-train devices`"):
+    with pytest.raises(PhonesError, match="A did not appear; device B is 'offline'"):
         open_pool(EnvConfig(device="adb:A,adb:B"), "test", 1)
     opened = []
     monkeypatch.setattr(phones, "AsyncEnvPool", lambda specs, **more: opened.append((specs, more)))
@@ -105,6 +105,21 @@ def test_devices_that_are_away_are_left_out_and_none_at_all_is_an_error(monkeypa
     ((specs, more),) = opened
     assert [spec.device for spec in specs] == ["adb:C"] and more["workers"] == 1
     assert "going on without it: device A did not appear" in caplog.text
+
+
+def test_a_device_that_cannot_exist_is_refused_before_a_worker_starts(monkeypatch, tmp_path):
+    (tmp_path / "tasks.txt").write_text("Open the clock\n")
+    monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
+    wanted = {"suite": f"instructions:{tmp_path / 'tasks.txt'}", "judge": "vlm:m@http://127.0.0.1:1/v1"}
+    for device, message in {
+        "adb:A,emulator:Pixel": "device 'emulator:Pixel': no Android emulator found",
+        "adb:A,adb:A": "given twice: adb:A",
+        "adb:A,adb": "which one",
+        "adb:A,abd:B": "did you mean 'adb'",
+    }.items():
+        with pytest.raises(ValueError, match=message) as caught:
+            check_playable(EnvConfig(device=device, **wanted))
+        assert cli.is_expected(caught.value), "the command line explains it in one line"
 
 
 # --- on served phones ---

@@ -78,4 +78,5 @@ def test_a_port_in_use_is_explained_in_one_line() -> None:
             check=False,
         )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: cannot listen on 127.0.0.1:") and len(done.stderr.splitlines()) == 1
+    assert "take another --port" in done.stderr
