@@ -189,7 +189,7 @@ class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: str = ""
     """Folder with a policy to start from instead of warming up (for instance another run's `warm/`)."""
-    demonstrations: Count = 256
+    demonstrations: Count = 96
     """Episodes of the oracle; none is drawn once RL has started. 0: start from the model as it is."""
     trajectories: str = ""
     """Folder of recorded trajectories to clone instead of asking the oracle."""
@@ -229,7 +229,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seed of every random draw."""
     threads: Positive = 1
     """torch threads per process; results are bit-stable per thread count."""
-    total_env_steps: Positive = 16_000
+    total_env_steps: Positive = 24_000
     """Environment steps of RL."""
     control_updates: Count = 0
     """Gradient batches of `clone-only`; 0: as many as RL makes with these settings."""
