@@ -121,7 +121,7 @@ class AlgorithmConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the value loss reaches the policy's trunk."""
     batch_steps: Positive = 256
     """Environment steps drawn from replay per batch."""
-    minibatch: Positive = 32
+    minibatch: Positive = 64
     """Steps per forward and backward pass."""
     epochs_per_batch: Positive = 1
     """Passes over each batch."""
@@ -138,7 +138,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     prioritised: bool = True
     """Whether sampling follows priorities; False: uniform."""
-    capacity_steps: Positive = 10_000
+    capacity_steps: Positive = 4_000
     """Steps kept; the oldest trajectories leave."""
     min_steps: Count = 512
     """Steps collected before the first update."""
@@ -189,17 +189,17 @@ class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: str = ""
     """Folder with a policy to start from instead of warming up (for instance another run's `warm/`)."""
-    demonstrations: Count = 256
+    demonstrations: Count = 96
     """Episodes of the oracle; none is drawn once RL has started. 0: start from the model as it is."""
     trajectories: str = ""
     """Folder of recorded trajectories to clone instead of asking the oracle."""
-    lr: PositiveFloat = 4e-4
+    lr: PositiveFloat = 6e-4
     """Peak learning rate of cloning."""
     batch: Positive = 32
     """Samples per gradient step."""
     max_epochs: Positive = 40
     """Passes over the demonstrations at most."""
-    patience: Positive = 6
+    patience: Positive = 5
     """Epochs without a better validation loss after which cloning stops."""
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     """Share of the demonstrations held out to see the loss flatten."""
@@ -229,7 +229,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seed of every random draw."""
     threads: Positive = 1
     """torch threads per process; results are bit-stable per thread count."""
-    total_env_steps: Positive = 16_000
+    total_env_steps: Positive = 24_000
     """Environment steps of RL."""
     control_updates: Count = 0
     """Gradient batches of `clone-only`; 0: as many as RL makes with these settings."""
