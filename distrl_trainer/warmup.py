@@ -249,7 +249,9 @@ def clone(
     losses: list[float] = []
     best, best_epoch, best_weights = math.inf, 0, policy.state_dict()
     while len(losses) < config.max_epochs and len(losses) - best_epoch < config.patience:
-        train_losses.append(cloning.epoch(seen, generator))
+        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
+            torch.manual_seed(int(generator.integers(2**63)))
+            train_losses.append(cloning.epoch(seen, generator))
         losses.append(_validate(policy, unseen, config.batch))
         if losses[-1] < best:
             best, best_epoch, best_weights = losses[-1], len(losses), policy.state_dict()

@@ -301,6 +301,7 @@ def main() -> None:
     """Collect screens, learn, measure on phones never walked, write the model; the last line is JSON."""
     args = _parse()
     torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)  # of dropout
     rng = np.random.default_rng(args.seed)
     start = time.perf_counter()
     screens = list(islice(walk(make_phone, rng), args.screens))
