@@ -2,10 +2,9 @@
 
 import json
 import logging
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from judge_fakes import serve_judge
 
 from android_env_gym.tasks.suites import suite
 from distrl_trainer import cli
@@ -15,38 +14,11 @@ from distrl_trainer.inspect_html import load_trajectories
 FEW = ["--episodes", "6", "--json", "--env.max_steps", "2", "--env.screen", "112", "56", "--eval.envs", "2"]
 
 
-class Judge(BaseHTTPRequestHandler):
-    """Lets the tasks on clocks succeed at once and no other."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.asked.append(body)
-        content = json.dumps({"success": "clock" in body, "reason": "looked for a clock"})
-        message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        data = json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [message]}
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format, *args):
-        pass
-
-
 @pytest.fixture
 def judge():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
-    server.asked = []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    server.name = f"vlm:m@http://127.0.0.1:{server.server_address[1]}/v1"
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    """Lets the tasks on clocks succeed at once and no other."""
+    with serve_judge(lambda body: "clock" in body) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Real devices in the trainer: which phones a run has, who sits out; `eval`, `collect`, `devices` on served phones."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from judge_fakes import serve_judge
 from runtime_fakes import fake_spec
 
 from android_env_gym.devices.config import AdbConfig
@@ -125,32 +124,10 @@ def test_a_device_that_cannot_exist_is_refused_before_a_worker_starts(monkeypatc
 # --- on served phones ---
 
 
-class _Judge(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        content = json.dumps({"success": True, "reason": "looks done"})
-        message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        kind = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-        data = json.dumps(kind | {"choices": [message]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format, *args):
-        pass
-
-
 @pytest.fixture
 def judge():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"vlm:m@http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_judge(lambda body: True) as server:
+        yield server.name
 
 
 @pytest.fixture
