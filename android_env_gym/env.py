@@ -78,7 +78,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.
         suite: Name of a suite, "instructions:PATH" (`tasks.instructions`), or the templates themselves.
         split: "train", "test" or "unseen-template"; templates without instances in it are left out.
-        judge: "state", "vlm:MODEL@URL" or a `Judge`.
+        judge: "state", "vlm:MODEL@URL", "module:Class" (made without arguments) or a `Judge`.
         judge_at: "step" or "finish"; "" leaves it to the task.
         max_steps: Step limit; None leaves it to the task (15 unless its template says otherwise).
         screen: `(height, width)` of the observed screenshot.

@@ -26,6 +26,7 @@ EXPECTED = frozenset(
         "android_env_gym.errors.ResetError",
         "android_env_gym.errors.UnknownNameError",
         "android_env_gym.judges.make.JudgeError",
+        "android_env_gym.named.NamedError",
         "android_env_gym.tasks.instruction_lists.InstructionFileError",
         "android_env_gym.vector_worker.WorkerError",
         "distrl_trainer.archive.ArchiveError",
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status (the console script `distrl-train`)."""
     arguments = _parse(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.path.append(os.getcwd())  # last: "module:Class" finds the user's files, and they shadow nothing
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         return arguments.run(arguments)

@@ -38,7 +38,8 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Task suite (`python -m android_env_gym list` names them), or instruction files: "instructions:LIST.txt",
     "instructions:TRAIN.txt,TEST.txt", "instructions:FOLDER"."""
     judge: str = "state"
-    """Who decides success: "state" (needs a simulated phone and tasks of its own) or "vlm:MODEL@URL"."""
+    """Who decides success: "state" (needs a simulated phone and tasks of its own), "vlm:MODEL@URL", or "module:Class",
+    a judge of your own, made without arguments."""
     judge_at: Literal["", "step", "finish"] = ""
     """When success is judged; empty leaves it to the task."""
     max_steps: Positive = 10

@@ -56,6 +56,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         emit_json({"policy": arguments.policy, "max_steps": config.env.max_steps, **result.report()})
     else:
         make_console().print(result_rows(arguments.policy, result))
+    _check_verdicts(result)
     return 0
 
 
@@ -72,7 +73,18 @@ def collect(arguments: argparse.Namespace) -> int:
         emit_json({"policy": arguments.policy, "out": str(arguments.out), **result.report()})
     else:
         make_console().print(f"{config.eval.episodes} episodes in {arguments.out}, success {result.success}")
+    _check_verdicts(result)
     return 0
+
+
+def _check_verdicts(result: EvaluationResult) -> None:
+    """Check that there is a rate to speak of.
+
+    Raises:
+        EvaluationError: Every episode failed, which is no success rate of 0.
+    """
+    if not result.success.n:
+        raise EvaluationError(f"no episode has a verdict: all {result.infra_errors} attempts failed, see the warnings")
 
 
 def inspect(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands there, and its device is a served phone."""
+"""The Python and the files of the README work as they stand there; its device is a served phone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ README = Path(__file__).parent.parent / "README.md"
 SERIAL = "127.0.0.1:7001"
 
 
-def test_the_python_blocks_run(adb_host, tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)  # one block writes a file
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) >= 4 and sum(SERIAL in block for block in blocks) == 1
+def test_the_blocks_run(adb_host, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as for `python` in the user's folder
+    text = README.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 5 and sum(SERIAL in block for block in blocks) == 1
+    (tasks,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    Path("tasks.txt").write_text(tasks)
     names: dict[str, Any] = {}
     with AdbServer(ServedPhone(SimPhone())) as server:
         for block in blocks:
+            if saved := re.match(r"# (\w+\.py)\n", block):
+                Path(saved[1]).write_text(block)
+                continue
             exec(compile(block.replace(SERIAL, server.serial), str(README), "exec"), names)
             if SERIAL in block:
                 assert names["reward"] == 1.0 and names["info"]["failure"] == {}

@@ -8,7 +8,6 @@ the bounds of `AdbConfig`; no frame is returned that the device did not send who
 from __future__ import annotations
 
 import base64
-import importlib
 import logging
 import time
 import unicodedata
@@ -39,6 +38,7 @@ from android_env_gym.devices.settle import settle
 from android_env_gym.devices.stream import CommandError, ShellStream
 from android_env_gym.devices.transport import BoundedAdb, BoundedClient, Bounds, await_device
 from android_env_gym.devices.ui_xml import parse_dump
+from android_env_gym.named import load_named
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,9 @@ class AdbDevice:
         self.serial = serial
         self.config = config or AdbConfig()
         self.unsettled = 0
-        self._hook = _load_hook(self.config.hook)
+        self._hook: Callable[[AdbDevice], None] | None = (
+            load_named("hook", self.config.hook) if self.config.hook else None
+        )
         self._bounds = Bounds(serial, self.config.command_seconds)
         self._client = BoundedClient(self.config.command_seconds)
         self._loan = Loan()
@@ -377,18 +379,3 @@ def check_typable(text: str) -> None:
     if bad is not None:
         hint = 'press the key "enter" for a line break' if bad in "\r\n" else "control characters cannot be typed"
         raise ActionError(f"text: got the character {bad!r} (U+{ord(bad):04X}); {hint}.")
-
-
-def _load_hook(name: str) -> Callable[[AdbDevice], None] | None:
-    """Return the function "module:name".
-
-    Raises:
-        ValueError: There is none.
-    """
-    if not name:
-        return None
-    module, _, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f'hook: got {name!r}, expected "module:function" that can be imported: {error}') from error

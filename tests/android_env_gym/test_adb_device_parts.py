@@ -256,7 +256,7 @@ def test_names_of_devices_are_checked_and_nothing_is_connected_before_it_is_used
         make_device("abd:R5")
     with pytest.raises(UnknownNameError):
         make_device("sim:1")
-    with pytest.raises(ValueError, match='"module:function" that can be imported'):
+    with pytest.raises(ValueError, match='"module:name" that can be imported'):
         make_device("adb:R5", adb=AdbConfig(hook="no_such_module:f"))
 
 

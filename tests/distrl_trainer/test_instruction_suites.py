@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import pytest
 from judge_fakes import serve_judge
@@ -61,9 +62,38 @@ def test_collect_keeps_every_episode_of_a_line(judge, lists, tmp_path, capsys):
     assert {item.template for item in found} == {"mail_train"} and all(item.reward_valid for item in found)
 
 
+def test_a_judge_of_ones_own_in_the_working_directory(lists, tmp_path, capsys, monkeypatch):
+    (tmp_path / "own_judge.py").write_text(
+        "from android_env_gym.judges.base import Verdict\n"
+        "class Believer:\n"
+        "    needs_world = False\n"
+        "    def judge(self, evidence):\n"
+        "        return Verdict(success='Forward' in evidence.task.instruction)\n"
+        "class Doubter(Believer):\n"
+        "    def judge(self, evidence):\n"
+        "        return Verdict(success=False, valid=False, reason='cannot tell')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    words = ["eval", "--policy", "random", "--suite", f"instructions:{lists}", "--split", "train", "--json", *FEW]
+    assert cli.main([*words, "--env.judge", "own_judge:Believer"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["success"]["k"] == report["success"]["n"] > 0
+    assert cli.main([*words, "--env.judge", "own_judge:Doubter"]) == 1
+    printed = capsys.readouterr()
+    report = json.loads(printed.out.splitlines()[-1])
+    assert report["success"]["n"] == 0 and report["unjudged"] > 0
+    assert "no episode has a verdict" in printed.err.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--policy", "random", "--env.judge", "no_such_module:Judge"], "No module named"),
+        (["--policy", "random", "--env.judge", "sttae"], "did you mean 'state'"),
+        (["--policy", "random", "--env.judge", "fractions:gcd"], "has no attribute"),
+        (["--policy", "random", "--env.judge", "math:gcd"], "unknown judge 0"),
+        (["--policy", "random", "--env.judge", "operator:neg"], "made without arguments"),
         (["--policy", "random"], "vlm:MODEL@URL"),
         (["--policy", "random", "--env.judge", "vlm:m"], "vlm:MODEL@URL"),
         (["--policy", "random", "--env.device", "adb:nothing-of-the-kind"], "vlm:MODEL@URL"),
