@@ -33,7 +33,7 @@ from android_env_gym.devices.connection import Connection
 from android_env_gym.devices.console import load_snapshot
 from android_env_gym.devices.frames import Frame, checked_png, decode, is_black
 from android_env_gym.devices.launching import find_package
-from android_env_gym.devices.loan import Loan
+from android_env_gym.devices.loan import Claim, Loan
 from android_env_gym.devices.settle import settle
 from android_env_gym.devices.stream import CommandError, ShellStream
 from android_env_gym.devices.transport import BoundedAdb, BoundedClient, Bounds, await_device
@@ -73,6 +73,7 @@ class AdbDevice:
         )
         self._bounds = Bounds(serial, self.config.command_seconds)
         self._client = BoundedClient(self.config.command_seconds)
+        self._claim = Claim(serial)
         self._loan = Loan()
         self._connection: Connection | None = None
         self._boot_id = ""
@@ -152,6 +153,7 @@ class AdbDevice:
             except DeviceFailure as failure:
                 logger.warning("could not give %s back as it was: %s", self.serial, failure)
         self._disconnect()
+        self._claim.release()
 
     # --- beyond `Device`: for hooks, the fleet and tests ---
 
@@ -326,6 +328,7 @@ class AdbDevice:
     def _connected(self, *, new_episode: bool = False) -> Connection:
         """Return the connection, made anew if it was lost; a phone that rebooted during an episode has failed."""
         if self._connection is None:
+            self._claim.take()
             self._connection = Connection(self._client, self.serial, self.config, self._bounds, self._loan)
         if new_episode:
             self._boot_id = self._connection.boot_id

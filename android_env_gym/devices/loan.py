@@ -1,4 +1,4 @@
-"""`Loan`: what a run changes on somebody's phone, and how it is put back: keyboard, rotation, staying awake.
+"""Somebody's phone for the time of a run. `Claim`: nobody else drives it. `Loan`: what is changed on it is put back.
 
 Invariant: what is put back is what was there before the first change, however often the connection was lost since.
 Caller: `adb.AdbDevice`.
@@ -6,6 +6,14 @@ Caller: `adb.AdbDevice`.
 
 from __future__ import annotations
 
+import getpass
+import hashlib
+import tempfile
+from pathlib import Path
+
+import filelock
+
+from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.devices.stream import ShellStream
 
 OWN_KEYBOARD = "com.github.uiautomator/.AdbKeyboard"
@@ -15,6 +23,36 @@ _SETTINGS = (
     ("system", "user_rotation"),
 )
 _NOTHING = ("", "null")
+
+
+class Claim:
+    """The right to drive `serial`, among the processes of this user on this machine; it ends with the process."""
+
+    def __init__(self, serial: str) -> None:
+        self._serial = serial
+        name = hashlib.sha256(serial.encode()).hexdigest()[:16]  # a serial may hold any character
+        self._lock = filelock.FileLock(
+            Path(tempfile.gettempdir()) / f"android-env-gym-{getpass.getuser()}-{name}.lock", thread_local=False
+        )
+
+    def take(self) -> None:
+        """Claim the device; later calls do nothing.
+
+        Raises:
+            DeviceFailure: Somebody else has it.
+        """
+        if self._lock.is_locked:
+            return
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise DeviceFailure(
+                "reset", f"{self._serial} is driven by another environment: close it, or name another device"
+            ) from error
+
+    def release(self) -> None:
+        """Let others have it; may be called twice."""
+        self._lock.release(force=True)
 
 
 class Loan:

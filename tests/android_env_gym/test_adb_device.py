@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -23,6 +25,7 @@ from android_env_gym.actions import (
     TypeText,
     Wait,
 )
+from android_env_gym.devices.adb import AdbDevice
 from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.health import absent_devices, list_devices
@@ -362,6 +365,24 @@ def test_a_device_is_given_back_with_its_own_keyboard(adb_host):
             found.device.perform(PressKey("home"))
         found.device.close()  # over a connection of its own
         assert found.served.input_method == keyboard
+
+
+def test_a_device_is_driven_by_one_environment_at_a_time(adb_host):
+    with attach(adb_host) as found:
+        found.device.reset()
+        code = (
+            "import sys; from android_env_gym.devices.adb import AdbDevice\n"
+            "try: AdbDevice(sys.argv[1]).reset()\n"
+            "except Exception as error: sys.exit(f'{type(error).__name__} {error}')"
+        )
+        elsewhere = subprocess.run([sys.executable, "-c", code, found.serial], capture_output=True, text=True)
+        assert elsewhere.stderr.startswith(f"DeviceFailure {found.serial} is driven by another environment")
+        second = AdbDevice(found.serial, config=QUICK)
+        with pytest.raises(DeviceFailure, match="driven by another environment"):
+            second.reset()
+        found.device.close()
+        second.reset()
+        second.close()
 
 
 # --- who is there ---
