@@ -81,6 +81,8 @@ class RLPhase:
         self._best: dict[str, torch.Tensor] = {}
         fleet = config.fleet
         specs = env_specs(config.env, "train", fleet.collectors * fleet.envs_per_collector)
+        # Who validates on real devices needs the very ones that collect: the fleet gives them back for that time.
+        self._takes_turns = workers_for(specs) > 0
         phones = PhoneVecEnv(specs, workers=workers_for(specs), step_timeout=config.env.step_timeout)
         warm = msgspec.structs.replace(config.policy, model=str(folder.warm))
         self.model = DistRL(warm, phones, config=config, folder=folder.root, demonstrations=demonstrations)
@@ -134,11 +136,13 @@ class RLPhase:
 
     def at_rest(self) -> None:
         """Validate and save where due; called where the training state is exact."""
-        if self._due(
-            self.config.run.eval_every_env_steps, self.progress.curve[-1].env_steps if self.progress.curve else None
-        ):
-            self._validate()
-        if self._due(self.config.run.save_every_env_steps, self._saved_at) or self._interrupts.requested:
+        if self._validation_is_due():
+            if self._takes_turns and self.model.fleet is not None:
+                self.model.request_stop()
+            else:
+                self._validate()
+        unsaved = self.done - max(self._saved_at, 0)
+        if unsaved >= self.config.run.save_every_env_steps or self._interrupts.requested:
             self.save()
 
     def save(self) -> None:
@@ -181,8 +185,9 @@ class RLPhase:
         return Logger(str(self.folder.root), formats)
 
     def _reinforce(self) -> None:
-        remaining = self._total() - self.model.num_timesteps
-        self.model.learn(remaining, _AtRest(self), log_interval=LOG_EPISODES, reset_num_timesteps=False)
+        while (remaining := self._total() - self.done) > 0 and not self._interrupts.requested:
+            self.model.learn(remaining, _AtRest(self), log_interval=LOG_EPISODES, reset_num_timesteps=False)
+            self.at_rest()
         self.progress.busy = self.model.busy()
         self.progress.updates = self.model.books.counters.updates
 
@@ -201,14 +206,15 @@ class RLPhase:
     def _total(self) -> int:
         return self.config.run.total_env_steps
 
-    def _due(self, every: int, last: int | None) -> bool:
-        return last is None or self.done - max(last, 0) >= every
+    def _validation_is_due(self) -> bool:
+        if not self.config.eval.validation_episodes:
+            return False
+        last = self.progress.curve[-1].env_steps if self.progress.curve else -self.config.run.eval_every_env_steps
+        return self.done - last >= self.config.run.eval_every_env_steps
 
     def _validate(self) -> None:
         """Measure the policy on train goals and keep its weights if none was better."""
         settings, steps, begun = self.config.eval, self.done, time.monotonic()
-        if not settings.validation_episodes:
-            return
         try:
             result = evaluate(
                 self.policy,

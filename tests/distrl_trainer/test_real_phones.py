@@ -159,6 +159,25 @@ def test_eval_and_collect_run_on_several_devices_at_once(two_phones, judge, tmp_
     assert len(found) == 4 and all(item.success and item.reward_valid and len(item.frames) >= 2 for item in found)
 
 
+@pytest.mark.slow
+def test_training_on_several_devices(two_phones, judge, tmp_path, capsys):
+    (tmp_path / "all_train.txt").write_text("Open the clock\nOpen the settings\nShow my contacts\n")
+    (tmp_path / "all_test.txt").write_text("Open the notes\nShow my messages\n")
+    settings = [
+        *("--env.suite", f"instructions:{tmp_path}", "--env.judge", judge, "--env.judge_at", "step"),
+        *("--env.device", ",".join(f"adb:{server.serial}" for server in two_phones), "--env.max_steps", "2"),
+        *("--env.adb.settle.react_seconds", "0", "--policy.model", "tiny-untrained"),
+        *("--warmup.demonstrations", "0", "--warmup.value_steps", "4"),
+        *("--run.total_env_steps", "24", "--run.eval_every_env_steps", "8"),
+        *("--replay.min_steps", "4", "--algorithm.batch_steps", "4", "--algorithm.minibatch", "4"),
+        *("--eval.episodes", "4", "--eval.validation_episodes", "2", "--run.tensorboard", "False"),
+    ]
+    assert cli.main(["train", "--out", str(tmp_path / "run"), "--json", *settings]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["env_steps"] >= 24 and summary["infra_errors"] == 0 and summary["updates"] > 0
+    assert len(summary["curve"]) == 4 and all(point["rate"]["n"] == 2 for point in summary["curve"])
+
+
 def test_devices_lists_what_is_attached_as_json_and_as_a_table(two_phones, adb_host, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("ANDROID_HOME", str(tmp_path))
     first, second = two_phones
