@@ -52,11 +52,11 @@ CALL_SECONDS = 20.0
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 blocks of 4 actions instead of 10 of 10")
+    parser.add_argument("--quick", action="store_true", help="2 blocks of 2 actions instead of 10 of 10")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     arguments = parser.parse_args(argv)
     cv2.setNumThreads(1)
-    blocks, actions, calls = (3, 4, 8) if arguments.quick else (10, 10, 60)
+    blocks, actions, calls = (2, 2, 8) if arguments.quick else (10, 10, 60)
     with redirect_stdout(sys.stderr), own_adb_server():  # adbutils prints what it installs
         results: dict[str, object] = {name: _steps(name, blocks, actions) for name in SETTINGS}
         results["calls"] = _calls(calls)

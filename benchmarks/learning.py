@@ -44,7 +44,8 @@ QUICK = (
     *("--warmup.demonstrations", "24", "--warmup.max_epochs", "2", "--warmup.value_steps", "32"),
     *("--run.total_env_steps", "120", "--run.eval_every_env_steps", "60", "--replay.min_steps", "32"),
     *("--eval.episodes", "24", "--eval.validation_episodes", "12", "--fleet.envs_per_collector", "4"),
-    *("--algorithm.batch_steps", "32", "--algorithm.cloning_batch", "4", "--env.max_steps", "5"),
+    *("--algorithm.batch_steps", "32", "--algorithm.minibatch", "32", "--algorithm.cloning_batch", "4"),
+    *("--env.max_steps", "5"),
 )
 """Settings with which a run shows that everything works, and nothing else."""
 NOT_COMPARED = ("run.out", "run.control_seconds", "warmup.weights")
