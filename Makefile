@@ -5,6 +5,8 @@ PIP_INSTALL_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/first
+TEST_WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 
@@ -25,14 +27,17 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/pytest -m 'not slow and not gpu and not device and not network'
+	$(PYTEST) -m 'not slow and not gpu and not device and not network'
 
 test: install
-	$(BIN)/pytest -m 'not gpu and not device and not network'
+	$(PYTEST) -m 'not gpu and not device and not network'
 
 bench: install
 	$(BIN)/python -m benchmarks.phone_speed --json
 	$(BIN)/python -m benchmarks.collection --json
+	$(BIN)/python -m benchmarks.adb_speed --json
+	$(BIN)/python -m benchmarks.adb_oracle --json
+	$(BIN)/python -m benchmarks.adb_faults --json
 
 format: install
 	$(BIN)/ruff format .
