@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -27,6 +28,7 @@ SEED_STRIDE = 2**40
 COLOURS = ("#0b57d0", "#e8710a", "#188038", "#a142f4", "#d93025", "#00796b", "#795548")
 MARKERS = ("o", "s", "^", "v", "P", "X")
 PANELS_PER_ROW = 3
+LETTERS_PER_PANEL = 48
 
 
 class ReportError(ValueError):
@@ -188,10 +190,10 @@ def plot_curves(path: Path, runs: Sequence[Run], suite: str) -> None:
             axes.set_visible(False)
         for axes in panels[:, 0]:
             axes.set_ylabel("success rate")
-        figure.supxlabel(
-            "environment steps of RL (control arm: the share of its time, in RL's steps)", fontsize="medium"
-        )
-        figure.suptitle(f"Learning on {suite}: validation on train goals (lines), test goals (diamonds)")
+        below = "environment steps of RL (control arm: the share of its time, in RL's steps)"
+        title = f"Learning on {suite}: validation on train goals (lines), test goals (diamonds)"
+        figure.supxlabel(fill(below, LETTERS_PER_PANEL * columns), fontsize="medium")
+        figure.suptitle(fill(title, LETTERS_PER_PANEL * columns))
         figure.savefig(path)
 
 
