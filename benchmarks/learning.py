@@ -41,7 +41,7 @@ ARMS: dict[str, tuple[str, ...]] = {
 """Settings of every arm; this is also the order in which they run."""
 CONTROL = "clone-only"
 QUICK = (
-    *("--warmup.demonstrations", "24", "--warmup.max_epochs", "2", "--warmup.value_steps", "32"),
+    *("--warmup.demonstrations", "24", "--warmup.epochs", "2", "--warmup.value_steps", "32"),
     *("--run.total_env_steps", "120", "--run.eval_every_env_steps", "60", "--replay.min_steps", "32"),
     *("--eval.episodes", "24", "--eval.validation_episodes", "12", "--fleet.envs_per_collector", "4"),
     *("--algorithm.batch_steps", "32", "--algorithm.minibatch", "32", "--algorithm.cloning_batch", "4"),

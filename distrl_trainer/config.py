@@ -186,7 +186,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The supervised start: cloning of oracle demonstrations of train goals until the validation loss has flattened."""
+    """The supervised start: cloning of oracle demonstrations of train goals."""
 
     weights: str = ""
     """Folder with a policy to start from instead of warming up (for instance another run's `warm/`)."""
@@ -198,10 +198,8 @@ class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Peak learning rate of cloning."""
     batch: Positive = 32
     """Samples per gradient step."""
-    max_epochs: Positive = 40
-    """Passes over the demonstrations at most."""
-    patience: Positive = 5
-    """Epochs without a better validation loss after which cloning stops."""
+    epochs: Positive = 40
+    """Passes over the demonstrations, while the learning rate falls: enough for the validation loss to flatten."""
     validation_share: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     """Share of the demonstrations held out to see the loss flatten."""
     value_steps: Count = 1024

@@ -108,12 +108,12 @@ def make_warm_start(config: RunConfig, target: Path, view: LiveView) -> CloningR
             view=shown,
             seed=config.run.seed,
             progress=lambda epoch, seen, unseen: view.update(
-                Status(done=epoch, total=settings.max_epochs, losses={"training": seen, "validation": unseen})
+                Status(done=epoch, total=settings.epochs, losses={"training": seen, "validation": unseen})
             ),
         )
         view.note(
             f"cloned {len(demonstrations)} demonstrations, {result.epochs} epochs, "
-            f"validation loss {min(result.validation_losses):.3f}"
+            f"validation loss {result.validation_losses[-1]:.3f}{'' if result.flattened else ' and still falling'}"
         )
 
     def fill(folder: Path) -> None:

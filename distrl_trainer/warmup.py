@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS_PER_DEMONSTRATION = 4
 WARM_STEPS = 50
 LAST_RATE = 0.1
+FLAT_EPOCHS = 5
 MAX_GRAD_NORM = 1.0
 
 
@@ -46,10 +47,12 @@ class WarmupError(RuntimeError):
 
 
 class CloningResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How cloning went. Losses are mean `- log pi` per decision; `flattened` is False if `max_epochs` ended it."""
+    """How cloning went. Losses are mean `- log pi` per decision, per epoch.
+
+    `flattened`: the last `FLAT_EPOCHS` brought no lower validation loss than those before.
+    """
 
     epochs: int
-    best_epoch: int
     train_losses: tuple[float, ...]
     validation_losses: tuple[float, ...]
     flattened: bool
@@ -220,15 +223,16 @@ def clone(
     seed: int,
     progress: Callable[[int, float, float], None] | None = None,
 ) -> CloningResult:
-    """Clone `demonstrations` until the validation loss has not improved for `config.patience` epochs.
+    """Clone `demonstrations` for `config.epochs` epochs.
 
-    The policy ends with the weights of its best epoch. A fixed share of the demonstrations, whole episodes, is
-    held out. The learning rate warms up over 50 steps and falls by a cosine to a tenth over `max_epochs`.
+    The learning rate warms up over 50 steps and falls by a cosine to a tenth at the end. A fixed share of the
+    demonstrations, whole episodes, is held out: its loss tells whether cloning was long enough (`flattened`). It does
+    not choose an epoch: success keeps rising for long after a small held-out loss has come to rest.
 
     Args:
         policy: Is trained in place.
         demonstrations: At least two.
-        config: `lr`, `batch`, `max_epochs`, `patience`, `validation_share`.
+        config: `lr`, `batch`, `epochs`, `validation_share`.
         view: How much of the past the policy is shown.
         seed: Of the split and the order of samples.
         progress: Is told (epoch, training loss, validation loss).
@@ -247,23 +251,18 @@ def clone(
     cloning = _Cloning(policy, config, math.ceil(len(seen) / config.batch))
     train_losses: list[float] = []
     losses: list[float] = []
-    best, best_epoch, best_weights = math.inf, 0, policy.state_dict()
-    while len(losses) < config.max_epochs and len(losses) - best_epoch < config.patience:
+    for _ in range(config.epochs):
         with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
             torch.manual_seed(int(generator.integers(2**63)))
             train_losses.append(cloning.epoch(seen, generator))
         losses.append(_validate(policy, unseen, config.batch))
-        if losses[-1] < best:
-            best, best_epoch, best_weights = losses[-1], len(losses), policy.state_dict()
         if progress is not None:
             progress(len(losses), train_losses[-1], losses[-1])
-    policy.load_state_dict(best_weights)
     return CloningResult(
         epochs=len(losses),
-        best_epoch=best_epoch,
         train_losses=tuple(train_losses),
         validation_losses=tuple(losses),
-        flattened=len(losses) - best_epoch >= config.patience,
+        flattened=min(losses[:-FLAT_EPOCHS], default=math.inf) <= min(losses[-FLAT_EPOCHS:]),
         seconds=time.monotonic() - begun,
     )
 
@@ -274,7 +273,7 @@ class _Cloning:
     def __init__(self, policy: Policy, config: WarmupConfig, steps_per_epoch: int) -> None:
         self._policy = policy
         self._config = config
-        self._planned = max(1, steps_per_epoch * config.max_epochs)
+        self._planned = max(1, steps_per_epoch * config.epochs)
         self._steps = 0
         groups = policy.parameter_groups(config.lr, config.lr)
         self._optimizer = torch.optim.AdamW(cast(Any, groups), weight_decay=WEIGHT_DECAY)

@@ -238,7 +238,7 @@ def fake_config(**sections: Any) -> RunConfig:
         algorithm=AlgorithmConfig(batch_steps=32, minibatch=32, lr=3e-2, value_lr=3e-2, cloning_coef=0.0),
         replay=ReplayConfig(capacity_steps=600, min_steps=32),
         fleet=FleetConfig(kind="serial", collectors=1, envs_per_collector=4),
-        warmup=WarmupConfig(value_steps=0, patience=3, max_epochs=30, batch=16, lr=3e-2),
+        warmup=WarmupConfig(value_steps=0, epochs=30, batch=16, lr=3e-2),
         run=RunSettings(seed=3),
     )
     for name, fields in sections.items():

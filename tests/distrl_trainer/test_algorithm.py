@@ -271,7 +271,7 @@ def test_the_tiny_policy_on_the_embedded_phone_is_reproducible_bit_for_bit():
         env={"max_steps": 5},
         policy={"model": "tiny-untrained"},
         algorithm={"lr": 2e-4, "cloning_coef": 0.1, "cloning_batch": 4, "minibatch": 16},
-        warmup={"max_epochs": 1},
+        warmup={"epochs": 1},
     )
     spec = EnvSpec(suite="starter", max_steps=5)
     runs = []

@@ -1,4 +1,4 @@
-"""Demonstrations are verified successes; cloning stops when it has flattened; RL never asks the oracle."""
+"""Demonstrations are verified successes; cloning says whether it has flattened; RL never asks the oracle."""
 
 import ast
 from pathlib import Path
@@ -37,18 +37,19 @@ def demonstrations():
     return [episode(colours, name=f"d{i}") for i, colours in enumerate(COLOURS * 3)]
 
 
-def test_cloning_learns_stops_when_flat_and_keeps_the_best_weights():
+@pytest.mark.parametrize(("epochs", "flattened"), [(60, True), (3, False)])
+def test_cloning_learns_and_says_whether_the_held_out_loss_is_flat(epochs, flattened):
     policy = FakePolicy()
-    config = msgspec.structs.replace(fake_config().warmup, max_epochs=200, lr=0.1, patience=4, validation_share=0.2)
+    config = msgspec.structs.replace(fake_config().warmup, epochs=epochs, lr=0.1, validation_share=0.2)
     seen = []
     result = clone(policy, demonstrations(), config, view=VIEW, seed=0, progress=lambda *numbers: seen.append(numbers))
     losses = result.validation_losses
-    assert result.epochs == len(losses) == len(seen)
-    assert losses[-1] < 0.2 < losses[0] and min(losses) == losses[result.best_epoch - 1]
-    assert result.flattened == (result.epochs - result.best_epoch >= 4)
-    everything = Demonstrations(demonstrations(), VIEW)
-    with torch.no_grad():
-        assert imitation_loss(policy, everything.take(range(len(everything)))) < 0.3
+    assert result.epochs == len(losses) == len(result.train_losses) == len(seen) == epochs
+    assert losses[-1] < losses[0] and result.flattened == flattened
+    if flattened:
+        everything = Demonstrations(demonstrations(), VIEW)
+        with torch.no_grad():
+            assert imitation_loss(policy, everything.take(range(len(everything)))) < 0.3
 
 
 def test_cloning_is_reproducible_and_needs_a_held_out_part():
