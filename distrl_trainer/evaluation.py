@@ -310,12 +310,27 @@ def summarise(
     )
 
 
+def check_verdicts(result: EvaluationResult) -> None:
+    """Check that there is a rate to speak of.
+
+    Raises:
+        EvaluationError: Every episode failed, which is no success rate of 0.
+    """
+    if not result.success.n:
+        raise EvaluationError(f"no episode has a verdict: all {result.infra_errors} attempts failed, see the warnings")
+
+
 def wilson(k: int, n: int) -> Rate:
     """Return `k` of `n` with its 95% Wilson score interval (Wilson 1927); [0, 1] for `n` 0."""
     if n == 0:
         return Rate(0, 0, 0.0, 0.0, 1.0)
     interval = binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
     return Rate(k, n, k / n, float(interval.low), float(interval.high))
+
+
+def shared_instances(first: EvaluationResult, second: EvaluationResult) -> int:
+    """Return on how many instances both were counted."""
+    return len({(o.template, o.instance) for o in first.outcomes} & {(o.template, o.instance) for o in second.outcomes})
 
 
 def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) -> Comparison:

@@ -18,6 +18,7 @@ from distrl_trainer.evaluation import (
     EvaluationError,
     EvaluationResult,
     RandomActor,
+    check_verdicts,
     evaluate_oracle,
     outcome_of,
     summarise,
@@ -28,6 +29,7 @@ from distrl_trainer.live import make_console
 from distrl_trainer.observations import View
 from distrl_trainer.phones import env_spec
 from distrl_trainer.policy import Policy, load_policy
+from distrl_trainer.policy.loading import is_policy
 from distrl_trainer.settings import load_config, nearest
 from distrl_trainer.storage import write_atomic
 from distrl_trainer.trajectory import Trajectory, encode
@@ -56,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         emit_json({"policy": arguments.policy, "max_steps": config.env.max_steps, **result.report()})
     else:
         make_console().print(result_rows(arguments.policy, result))
-    _check_verdicts(result)
+    check_verdicts(result)
     return 0
 
 
@@ -73,18 +75,8 @@ def collect(arguments: argparse.Namespace) -> int:
         emit_json({"policy": arguments.policy, "out": str(arguments.out), **result.report()})
     else:
         make_console().print(f"{config.eval.episodes} episodes in {arguments.out}, success {result.success}")
-    _check_verdicts(result)
+    check_verdicts(result)
     return 0
-
-
-def _check_verdicts(result: EvaluationResult) -> None:
-    """Check that there is a rate to speak of.
-
-    Raises:
-        EvaluationError: Every episode failed, which is no success rate of 0.
-    """
-    if not result.success.n:
-        raise EvaluationError(f"no episode has a verdict: all {result.infra_errors} attempts failed, see the warnings")
 
 
 def inspect(arguments: argparse.Namespace) -> int:
@@ -138,13 +130,13 @@ def policy_folder(name: str) -> Path:
     folder = Path(name)
     if not folder.is_dir():
         beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        near = [str(path) for path in beside if any((path / part).is_file() for part in ("config.json", "config.yaml"))]
+        near = [str(path) for path in beside if is_policy(path) or (path / "config.yaml").is_file()]
         raise EvaluationError(f"unknown policy {name!r}; {nearest(name, [*NAMED, *near])}")
     for candidate in (folder / "policy", folder):
-        if (candidate / "config.json").is_file():
+        if is_policy(candidate):
             return candidate
     hint = "; its warm start is in warm/" if (folder / "warm").is_dir() else ""
-    raise EvaluationError(f"{folder} holds no policy (no config.json there or in policy/){hint}")
+    raise EvaluationError(f"{folder} holds no policy (no config.json or policy.json there or in policy/){hint}")
 
 
 def result_rows(title: str, result: EvaluationResult) -> Table:
@@ -198,9 +190,8 @@ def _play_oracle(config: RunConfig, record: Callable[[Trajectory], None]) -> Eva
         view=View(config.policy.frames, config.policy.history),
         seed=settings.seed,
         progress=_progress(settings.episodes),
+        record=record,
     )
-    for trajectory in demonstrations:
-        record(trajectory)
     return summarise(config.env.suite, settings.split, settings.seed, [outcome_of(item) for item in demonstrations])
 
 

@@ -365,7 +365,7 @@ class ProcessFleet:
         self._board.retire(stats.env_steps - stats.steps_in_flight)
         self._board.clear(index)
         self._retired.append(stats)
-        self._fruitless[index] = 0 if stats.episodes else self._fruitless[index] + 1
+        self._fruitless[index] = 0 if stats.episodes > stats.failures else self._fruitless[index] + 1
         name, code = self._setups[index].name, worker.process.exitcode
         if self._restarts_left <= 0:
             raise FleetError(

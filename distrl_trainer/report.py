@@ -31,7 +31,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """`summary.json`. Keys may be added, never renamed.
 
     `before` and `after` are test success rates of the warm start and of the final policy; `seconds` wall-clock by
-    phase; `busy` shares of the RL phase in [0, 1] by role.
+    phase; `busy` shares in [0, 1] by role, of the RL phase since it last started or resumed.
     """
 
     before: Rate

@@ -20,6 +20,7 @@ from distrl_trainer import checkpoint
 from distrl_trainer.algorithm import DistRL
 from distrl_trainer.config import RunConfig
 from distrl_trainer.evaluation import evaluate
+from distrl_trainer.fleet import FleetError
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status
 from distrl_trainer.observations import View
@@ -36,17 +37,21 @@ logger = logging.getLogger(__name__)
 VALIDATION_FIRST = 2**31
 """First instance of validation: beyond all that collectors draw."""
 LOG_EPISODES = 16
+MAX_UNJUDGED = 0.1
+"""A validation of which a larger share failed says too little about the policy."""
 
 
 class Progress(msgspec.Struct, kw_only=True):
     """What the phase knows besides `DistRL`'s own state; part of every checkpoint.
 
-    `best_rate` and `best_steps` belong to the weights kept as best so far; `seconds` is wall-clock.
+    `best_rate` and `best_steps` belong to the weights kept as best so far; `validated_at` is the step of the last
+    validation, -1 before the first; `seconds` is wall-clock.
     """
 
     curve: list[CurvePoint] = []
     best_rate: float = -1.0
     best_steps: int = 0
+    validated_at: int = -1
     updates: int = 0
     seconds: float = 0.0
     validation_seconds: float = 0.0
@@ -135,15 +140,18 @@ class RLPhase:
         return f"validated best, after {self.progress.best_steps} steps"
 
     def at_rest(self) -> None:
-        """Validate and save where due; called where the training state is exact."""
-        if self._validation_is_due():
-            if self._takes_turns and self.model.fleet is not None:
-                self.model.request_stop()
-            else:
-                self._validate()
+        """Save and validate where due; called where the training state is exact.
+
+        In this order: what validation runs into, a phone that is away or a judge that is silent, costs no training.
+        """
+        validation = self._validation_is_due()
         unsaved = self.done - max(self._saved_at, 0)
-        if unsaved >= self.config.run.save_every_env_steps or self._interrupts.requested:
+        if unsaved >= self.config.run.save_every_env_steps or self._interrupts.requested or (validation and unsaved):
             self.save()
+        if validation and self._takes_turns and self.model.fleet is not None:
+            self.model.request_stop()
+        elif validation:
+            self._validate()
 
     def save(self) -> None:
         """Write a checkpoint and remove the oldest.
@@ -170,7 +178,7 @@ class RLPhase:
             if self._interrupts.requested:
                 self.save()
                 raise Interrupted
-            if self.progress.curve and self.progress.curve[-1].env_steps < self.done:
+            if 0 <= self.progress.validated_at < self.done:
                 self._validate()
             self._interrupts.check()
         self.progress.seconds += time.monotonic() - self._begun
@@ -186,7 +194,11 @@ class RLPhase:
 
     def _reinforce(self) -> None:
         while (remaining := self._total() - self.done) > 0 and not self._interrupts.requested:
-            self.model.learn(remaining, _AtRest(self), log_interval=LOG_EPISODES, reset_num_timesteps=False)
+            try:
+                self.model.learn(remaining, _AtRest(self), log_interval=LOG_EPISODES, reset_num_timesteps=False)
+            except FleetError:
+                self.save()
+                raise
             self.at_rest()
         self.progress.busy = self.model.busy()
         self.progress.updates = self.model.books.counters.updates
@@ -209,8 +221,8 @@ class RLPhase:
     def _validation_is_due(self) -> bool:
         if not self.config.eval.validation_episodes:
             return False
-        last = self.progress.curve[-1].env_steps if self.progress.curve else -self.config.run.eval_every_env_steps
-        return self.done - last >= self.config.run.eval_every_env_steps
+        last = self.progress.validated_at
+        return last < 0 or self.done - last >= self.config.run.eval_every_env_steps
 
     def _validate(self) -> None:
         """Measure the policy on train goals and keep its weights if none was better."""
@@ -230,6 +242,10 @@ class RLPhase:
         except Interrupted:
             return  # the run stops; a resumed one validates again
         self.progress.validation_seconds += time.monotonic() - begun
+        self.progress.validated_at = steps
+        if result.unjudged > MAX_UNJUDGED * settings.validation_episodes:
+            logger.warning("validation at %d steps does not count: %d episodes failed", steps, result.unjudged)
+            return
         self.progress.curve.append(CurvePoint(env_steps=steps, rate=result.success))
         self.model.logger.record("eval/validation_success", result.success.rate)
         self._view.evaluated(f"validation at {steps} steps", str(result.success))

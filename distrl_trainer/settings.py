@@ -63,6 +63,11 @@ def validated(config: RunConfig) -> RunConfig:
         raise ConfigError(
             f"algorithm.value_loss bce is valid for algorithm.gamma 1 only, got {algorithm.gamma}; set gamma 1 or huber"
         )
+    if algorithm.name == "clone-only" and not (algorithm.cloning_coef and algorithm.cloning_batch):
+        raise ConfigError(
+            "algorithm.name clone-only learns from demonstrations alone, and algorithm.cloning_coef or "
+            "algorithm.cloning_batch is 0: set both above 0, and leave algorithm.without bc out"
+        )
     if algorithm.minibatch > algorithm.batch_steps:
         raise ConfigError(
             f"algorithm.minibatch {algorithm.minibatch} exceeds algorithm.batch_steps {algorithm.batch_steps}; lower it"

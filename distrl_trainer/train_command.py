@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,7 +21,7 @@ import msgspec
 import torch
 
 from distrl_trainer.config import PolicyConfig, RunConfig
-from distrl_trainer.evaluation import EvaluationResult, compare, evaluate, plan
+from distrl_trainer.evaluation import EvaluationResult, check_verdicts, compare, evaluate, plan, shared_instances
 from distrl_trainer.inspect_html import load_trajectories
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status, make_console
@@ -150,7 +152,7 @@ class _Run:
         self._view.phase("control arm: cloning" if phase.is_control else "RL")
         phase.run()
         write_folder(self.folder.policy, phase.policy.save)
-        recorder = _Recorder(self.folder.episodes, self.config.run.record_episodes)
+        recorder = _Recorder(self.folder.episodes, self.config.run.record_episodes, len(self.before.templates))
         name = f"after-{phase.progress.best_steps:09d}-{self.config.run.total_env_steps:09d}"
         self.after = self._evaluation(name, lambda: phase.policy, recorder)
         summary = self._summary(phase, self.before, self.after)
@@ -200,6 +202,7 @@ class _Run:
                     record=record,
                     progress=lambda done: self._view.update(Status(done=done, total=settings.episodes)),
                 )
+                check_verdicts(result)
                 write_json(path, result)
 
             self._timed(label, work)
@@ -228,7 +231,7 @@ class _Run:
             seed=self.config.run.seed,
             chosen=phase.chosen(),
             demonstrations=len(list((self.folder.warm / DEMONSTRATIONS).glob("*.traj"))),
-            comparison=compare(before, after),
+            comparison=compare(before, after) if shared_instances(before, after) else None,
             templates_before=before.templates,
             templates_after=after.templates,
             curve=done.curve,
@@ -236,17 +239,18 @@ class _Run:
 
 
 class _Recorder:
-    """Writes the first `count` episodes, each of another template as far as there are enough."""
+    """Writes the first `count` episodes that have a verdict, spread evenly over the `templates`."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, templates: int) -> None:
         self._folder = folder
         self._left = count
-        self._seen: set[str] = set()
+        self._each = math.ceil(count / max(1, templates))
+        self._seen: Counter[str] = Counter()
 
     def __call__(self, trajectory: Trajectory) -> None:
-        if not self._left or trajectory.template in self._seen:
+        if not self._left or not trajectory.reward_valid or self._seen[trajectory.template] >= self._each:
             return
-        self._seen.add(trajectory.template)
+        self._seen[trajectory.template] += 1
         self._left -= 1
         self._folder.mkdir(parents=True, exist_ok=True)
         write_atomic(self._folder / f"{trajectory.task_id.replace('/', '_')}.traj", encode(trajectory))
@@ -258,7 +262,7 @@ def _demonstrations(config: RunConfig, policy: Policy, view: LiveView) -> Sequen
         return load_demonstrations(Path(settings.trajectories), policy, view=shown)
     beside = Path(settings.weights) / DEMONSTRATIONS
     if settings.weights:
-        return load_demonstrations(beside, policy, view=shown) if beside.is_dir() else ()
+        return load_demonstrations(beside, policy, view=shown) if any(beside.glob("*.traj")) else ()
     if not settings.demonstrations:
         return ()
     spec = env_spec(config.env, "train")

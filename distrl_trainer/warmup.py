@@ -67,6 +67,7 @@ def record_demonstrations(
     view: View,
     seed: int,
     progress: Callable[[int], None] | None = None,
+    record: Callable[[Trajectory], None] | None = None,
 ) -> list[Trajectory]:
     """Return `count` successful episodes of the oracle, spread evenly over the templates of `spec`.
 
@@ -79,6 +80,7 @@ def record_demonstrations(
         view: How much of the past the policy is shown.
         seed: Picks the instances.
         progress: Is told the number of finished demonstrations.
+        record: Is given every one as soon as it is finished.
 
     Raises:
         WarmupError: The split is not "train", the device is no embedded phone, the suite is of instruction files
@@ -100,6 +102,8 @@ def record_demonstrations(
         while len(found) < count:
             template = phone.templates[len(found) % len(phone.templates)]
             found.append(_demonstrate(phone, template, policy, view, generator, f"demo-{seed}-{len(found):05d}"))
+            if record is not None:
+                record(found[-1])
             if progress is not None:
                 progress(len(found))
     finally:

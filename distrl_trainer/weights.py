@@ -111,7 +111,7 @@ class WeightStore:
         return None
 
     def rewind(self, version: int) -> list[int]:
-        """Set aside every version above `version` in `superseded/` and return them, oldest first.
+        """Set aside every version above `version` in `superseded/`, which keeps as many, and return them, oldest first.
 
         For a resumed run whose checkpoint is older than the newest version: collectors must not load weights
         the learner no longer has.
@@ -121,6 +121,8 @@ class WeightStore:
         for newer in moved:
             aside.mkdir(exist_ok=True)
             self.path(newer).replace(aside / self.path(newer).name)
+        for old in sorted(aside.glob("v*.safetensors"), key=lambda path: path.stat().st_mtime)[: -self.keep]:
+            old.unlink()
         return moved
 
     def prune(self) -> None:

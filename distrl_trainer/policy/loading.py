@@ -52,11 +52,16 @@ def load_policy(config: PolicyConfig | None = None, *, seed: int = 0) -> Policy:
     folder = Path(config.model).expanduser()
     if _model_type(folder) == "distrl_tiny":
         return _load_tiny(folder, config, device)
-    if (folder / "config.json").is_file() or (folder / "policy.json").is_file():
+    if is_policy(folder):
         return _load_multimodal(str(folder), config, seed, device)
     if folder.exists() or not _HUB_ID.fullmatch(config.model):
         raise _unknown(config.model)
     return _load_multimodal(config.model, config, seed, device)
+
+
+def is_policy(folder: Path) -> bool:
+    """Return whether `folder` holds a model: a whole one, or adapters with what they adapt (`policy.json`)."""
+    return (folder / "config.json").is_file() or (folder / "policy.json").is_file()
 
 
 def _device(name: str) -> str:

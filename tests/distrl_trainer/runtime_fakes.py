@@ -260,3 +260,13 @@ def episode(colours: Sequence[int], tokens: Sequence[int] | None = None, name: s
         terminated=True, truncated=False, success=True,
     )  # fmt: skip
     return msgspec.structs.replace(base, **fields)
+
+
+SMALL = [
+    "--policy.model", "tiny-untrained", "--fleet.kind", "serial", "--fleet.envs_per_collector", "4",
+    "--warmup.demonstrations", "12", "--warmup.epochs", "1", "--warmup.value_steps", "16",
+    "--replay.min_steps", "16", "--eval.episodes", "12", "--eval.validation_episodes", "12", "--env.max_steps", "6",
+    "--run.total_env_steps", "96", "--run.save_every_env_steps", "32", "--run.eval_every_env_steps", "64",
+    "--algorithm.batch_steps", "32", "--algorithm.minibatch", "16", "--algorithm.cloning_batch", "4",
+]  # fmt: skip
+"""Settings of a run of seconds that goes through every phase."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from runtime_fakes import SMALL
 
 from distrl_trainer import cli
 from distrl_trainer.config import RunConfig
@@ -17,13 +18,6 @@ from distrl_trainer.run_folder import RunFolder, RunFolderError, differences, wr
 from distrl_trainer.settings import load_config
 from distrl_trainer.storage import StorageError
 
-SMALL = [
-    "--policy.model", "tiny-untrained", "--fleet.kind", "serial", "--fleet.envs_per_collector", "4",
-    "--warmup.demonstrations", "12", "--warmup.epochs", "1", "--warmup.value_steps", "16",
-    "--replay.min_steps", "16", "--eval.episodes", "12", "--eval.validation_episodes", "12", "--env.max_steps", "6",
-    "--run.total_env_steps", "96", "--run.save_every_env_steps", "32", "--run.eval_every_env_steps", "64",
-    "--algorithm.batch_steps", "32", "--algorithm.minibatch", "16", "--algorithm.cloning_batch", "4",
-]  # fmt: skip
 CONTRACT = {
     "before", "after", "env_steps", "trajectories", "updates", "dropped_lag", "infra_errors", "max_lag_admitted",
     "seconds", "busy",

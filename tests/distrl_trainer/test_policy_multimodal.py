@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from android_env_gym.actions import ActionError, Finish, Tap, TypeText
+from distrl_trainer import cli
 from distrl_trainer.config import PolicyConfig
 from distrl_trainer.policy import ModelError, load_policy
 from distrl_trainer.policy.base import Observation
@@ -185,6 +187,13 @@ def test_a_saved_lora_policy_is_the_same_policy(folders: dict[str, Path], name: 
         assert torch.equal(tensor, twin.state_dict()[key]), key
     one, other = policy.act(observations(), greedy=True), twin.act(observations(), greedy=True)
     assert [d.token_ids for d in one] == [d.token_ids for d in other]
+
+
+def test_a_saved_lora_policy_is_evaluated_by_its_folder(folders: dict[str, Path], tmp_path: Path, capsys) -> None:
+    load(folders["qwen2.5"]).save(tmp_path / "run" / "policy")
+    words = ["--episodes", "1", "--env.max_steps", "1", "--policy.codec", "compact", "--policy.max_new_tokens", "4"]
+    assert cli.main(["eval", "--policy", str(tmp_path / "run"), "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["success"]["n"] == 1
 
 
 def test_a_policy_tuned_in_full_is_saved_whole(folders: dict[str, Path], tmp_path: Path) -> None:
