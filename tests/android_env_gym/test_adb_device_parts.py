@@ -28,7 +28,7 @@ from android_env_gym.devices.transport import Bounds, is_remote
 from android_env_gym.devices.ui_xml import parse_dump
 from android_env_gym.env import AndroidTaskEnv, longest_command
 from android_env_gym.errors import NeedsWorldError, UnknownNameError
-from android_env_gym.vector_worker import EnvSpec
+from android_env_gym.vector_worker import CLOSE_SECONDS, EnvSpec
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 
@@ -273,5 +273,8 @@ def test_settings_cross_processes_and_bound_what_a_worker_may_take():
     assert EnvSpec().patience == 0
     assert spec.patience == longest_command("adb:R5", AdbConfig()) > 3 * AdbConfig().reset_seconds
     assert EnvSpec(device="emulator:P").patience > 3 * AdbConfig().emulator.boot_seconds
+    assert EnvSpec().close_seconds == CLOSE_SECONDS < 5.0, "an embedded phone is closed at once"
+    assert spec.close_seconds == CLOSE_SECONDS + AdbConfig().step_seconds + AdbConfig().command_seconds
+    assert EnvSpec(device="emulator:P").close_seconds == spec.close_seconds + AdbConfig().emulator.stop_seconds < 60.0
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.convert({"rest": "home"}, AdbConfig)
