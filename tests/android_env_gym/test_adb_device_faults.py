@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -183,6 +185,21 @@ def test_a_phone_is_given_back_though_its_worker_is_closed_in_the_middle_of_a_st
         while not found.server.faults.struck["stall"]:
             time.sleep(0.01)
         pool.close()
+        assert lent(found) == before
+
+
+def test_a_phone_whose_run_was_killed_is_given_back_by_the_next_one(adb_host):
+    code = (
+        "import os, sys; from android_env_gym.devices.adb import AdbConfig, AdbDevice\n"
+        "AdbDevice(sys.argv[1], config=AdbConfig(rotation='left')).reset(); os.kill(os.getpid(), 9)"
+    )
+    with attach(adb_host) as found:
+        before = lent(found)
+        killed = subprocess.run([sys.executable, "-c", code, found.serial], capture_output=True)
+        changed = [now for now, old in zip(lent(found), before, strict=True) if now != old]
+        assert killed.returncode == -9 and len(changed) == 3
+        found.device.reset()
+        found.device.close()
         assert lent(found) == before
 
 

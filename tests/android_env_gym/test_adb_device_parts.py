@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import tempfile
 import time
 
 import cv2
@@ -12,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from android_env_gym.actions import ActionError, TypeText
+from android_env_gym.devices import loan
 from android_env_gym.devices.adb import AdbDevice, check_typable
 from android_env_gym.devices.base import Device, DeviceFailure, World
 from android_env_gym.devices.config import AdbConfig, SettleConfig
 from android_env_gym.devices.frames import alike, checked_png, decode, is_black
 from android_env_gym.devices.launching import find_package
+from android_env_gym.devices.loan import OWN_KEYBOARD, Loan
 from android_env_gym.devices.make import (
     DeviceUnavailableError,
     is_blocking,
@@ -233,6 +237,93 @@ def test_any_other_text_can_be_typed(text):
 def test_serials_on_the_network_are_recognised():
     assert is_remote("192.168.1.5:5555") and is_remote("phone.local:5555") and is_remote("[::1]:5555")
     assert not is_remote("R58M12ABCDE") and not is_remote("emulator-5554")
+
+
+class Settings:
+    """What a `Loan` asks of a shell: settings by name, the keyboard among them."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {"android_id": "a1", "default_input_method": "keys", "user_rotation": "0"} | values
+
+    def text(self, words):
+        return " ".join(("keys", OWN_KEYBOARD)) if words[0] == "ime" else self.values.get(words[3], "null")
+
+    def run(self, words):
+        name, value = ("default_input_method", words[2]) if words[0] == "ime" else words[3:]
+        self.values[name] = value
+
+
+TAKEN = {"default_input_method": OWN_KEYBOARD, "stay_on_while_plugged_in": "7", "user_rotation": "1"}
+
+
+@pytest.fixture
+def kept(monkeypatch, tmp_path):
+    """Where the loan of "R5" is kept."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return loan._file("R5", "json")
+
+
+def test_what_a_killed_run_changed_is_given_back_by_the_next_one(kept, caplog):
+    shell = Settings(stay_on_while_plugged_in="0")
+    before = dict(shell.values)
+    for _ in range(2):  # it may be killed more than once
+        Loan("R5").take(shell)
+        shell.values |= TAKEN
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600 and list(kept.parent.iterdir()) == [kept]
+    last = Loan("R5")
+    last.take(shell)
+    last.give_back(shell)
+    assert shell.values == before and not last.taken and not kept.exists() and not caplog.text
+    last.take(Settings(android_id="a2", user_rotation="3"))
+    other = Loan("R5")
+    other.take(shell)  # the serial has moved on to another phone
+    shell.values |= TAKEN
+    other.give_back(shell)
+    assert shell.values == before
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *("", "{", "[]", '"a1"', "{}", "\xff", "[" * 100_000),
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1",1]}',
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1"]}',
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1","1\\n"]}',
+        '{"android_id":"a1","keyboard":null,"settings":["1","1","1"]}',
+    ],
+)
+def test_a_damaged_loan_is_ignored_with_a_warning(kept, caplog, damaged):
+    kept.write_text(damaged, encoding="latin-1")
+    refused(caplog)
+
+
+def test_a_loan_of_somebody_else_is_ignored_with_a_warning(kept, caplog, monkeypatch):
+    trap = kept.with_name("trap")
+    Loan("R5").take(Settings(user_rotation="3"))
+    kept.rename(trap)
+    kept.symlink_to(trap)
+    refused(caplog)
+    assert "not a file of this user" in caplog.text
+    caplog.clear()
+    Loan("R5").take(Settings(user_rotation="3"))
+    monkeypatch.setattr(loan, "_USER", loan._USER + 1)
+    refused(caplog)
+
+
+def refused(caplog):
+    shell = Settings()
+    taken = Loan("R5")
+    taken.take(shell)
+    assert "left by an earlier run, is ignored" in caplog.text
+    shell.values |= TAKEN
+    taken.give_back(shell)
+    assert shell.values["user_rotation"] == "0" and shell.values["default_input_method"] == "keys"
+
+
+def test_a_loan_that_cannot_be_kept_is_a_warning(kept, caplog, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(kept.parent / "gone"))
+    Loan("R5").take(Settings())
+    assert "is not given back as it was if this run is killed" in caplog.text
 
 
 def test_a_list_of_devices_is_split_and_no_phone_is_shared():
