@@ -7,7 +7,6 @@ also if the process was killed: then the next run puts it back. Caller: `adb.Adb
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import logging
 import os
@@ -152,4 +151,4 @@ def _own_keyboard(shell: ShellStream) -> str:
 def _file(serial: str, kind: str) -> Path:
     """Return where something about `serial` is kept, by user."""
     name = hashlib.sha256(serial.encode()).hexdigest()[:16]  # a serial may hold any character
-    return Path(tempfile.gettempdir()) / f"android-env-gym-{getpass.getuser()}-{name}.{kind}"
+    return Path(tempfile.gettempdir()) / f"android-env-gym-{_USER}-{name}.{kind}"

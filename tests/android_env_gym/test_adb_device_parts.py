@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import stat
 import tempfile
 import time
@@ -20,7 +22,7 @@ from android_env_gym.devices.base import Device, DeviceFailure, World
 from android_env_gym.devices.config import AdbConfig, SettleConfig
 from android_env_gym.devices.frames import alike, checked_png, decode, is_black
 from android_env_gym.devices.launching import find_package
-from android_env_gym.devices.loan import OWN_KEYBOARD, Loan
+from android_env_gym.devices.loan import OWN_KEYBOARD, Claim, Loan
 from android_env_gym.devices.make import (
     DeviceUnavailableError,
     is_blocking,
@@ -263,6 +265,14 @@ def kept(monkeypatch, tmp_path):
     return loan._file("R5", "json")
 
 
+def test_a_phone_is_claimed_by_a_user_who_has_no_name(kept, monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", lambda: {}["uid 12345"])  # a container's user need not be in its passwd
+    claim = Claim("R5")
+    claim.take()
+    claim.release()
+    assert kept.name.startswith(f"android-env-gym-{os.getuid()}-")
+
+
 def test_what_a_killed_run_changed_is_given_back_by_the_next_one(kept, caplog):
     shell = Settings(stay_on_while_plugged_in="0")
     before = dict(shell.values)
@@ -294,7 +304,7 @@ def test_what_a_killed_run_changed_is_given_back_by_the_next_one(kept, caplog):
 )
 def test_a_damaged_loan_is_ignored_with_a_warning(kept, caplog, damaged):
     kept.write_text(damaged, encoding="latin-1")
-    refused(caplog)
+    refused(Loan("R5"), caplog)
 
 
 def test_a_loan_of_somebody_else_is_ignored_with_a_warning(kept, caplog, monkeypatch):
@@ -302,17 +312,17 @@ def test_a_loan_of_somebody_else_is_ignored_with_a_warning(kept, caplog, monkeyp
     Loan("R5").take(Settings(user_rotation="3"))
     kept.rename(trap)
     kept.symlink_to(trap)
-    refused(caplog)
+    refused(Loan("R5"), caplog)
     assert "not a file of this user" in caplog.text
     caplog.clear()
     Loan("R5").take(Settings(user_rotation="3"))
-    monkeypatch.setattr(loan, "_USER", loan._USER + 1)
-    refused(caplog)
-
-
-def refused(caplog):
-    shell = Settings()
     taken = Loan("R5")
+    monkeypatch.setattr(loan, "_USER", loan._USER + 1)
+    refused(taken, caplog)
+
+
+def refused(taken, caplog):
+    shell = Settings()
     taken.take(shell)
     assert "left by an earlier run, is ignored" in caplog.text
     shell.values |= TAKEN
