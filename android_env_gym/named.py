@@ -25,6 +25,10 @@ def load_named(kind: str, spec: str) -> Callable[..., Any]:
         NamedError: There is none.
     """
     module, _, name = spec.partition(":")
+    if module.startswith("."):
+        raise NamedError(
+            f'{kind}: got {spec!r}, expected "module:name" with the module\'s whole name, without a first dot'
+        )
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -7,6 +7,7 @@ memory shared with the worker, one slot per environment. No pickle crosses after
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -28,6 +29,8 @@ from android_env_gym.env import Observation, longest_command
 from android_env_gym.errors import ResetError
 from android_env_gym.judges.base import Verdict
 from android_env_gym.phone.state import DeviceConfig
+
+logger = logging.getLogger(__name__)
 
 START_SECONDS = 180.0
 CLOSE_SECONDS = 3.0
@@ -54,6 +57,15 @@ class EnvSpec(msgspec.Struct, frozen=True):
     def patience(self) -> float:
         """How many seconds a command may take without anything being wrong; 0: nothing here says."""
         return 0.0 if not is_blocking(self.device) else longest_command(self.device, self.adb or AdbConfig())
+
+    @property
+    def close_seconds(self) -> float:
+        """How many seconds closing may take: a real device finishes its step first, and is then given back."""
+        if not is_blocking(self.device):
+            return CLOSE_SECONDS
+        adb = self.adb or AdbConfig()
+        stop = adb.emulator.stop_seconds if self.device.startswith("emulator:") else 0.0
+        return CLOSE_SECONDS + adb.step_seconds + adb.command_seconds + stop
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """Return the environment."""
@@ -162,11 +174,12 @@ def _slot_array(memory: Any, screen: tuple[int, int]) -> np.ndarray:
 def _run_worker(pipe: connection.Connection, specs: bytes, ids: list[int], memories: list[Any]) -> None:
     """Serve commands until the pipe closes (also by the parent's death) or an empty message comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when to stop
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
     envs: dict[int, gym.Env[Any, Any]] = {}
     try:
         decoded = msgspec.msgpack.decode(specs, type=list[EnvSpec])
+        grace = max(spec.close_seconds for spec in decoded)
+        threading.Thread(target=_die_with_parent, args=(grace,), daemon=True).start()
         slots = {id_: _slot_array(m, s.screen) for id_, m, s in zip(ids, memories, decoded, strict=True)}
         envs.update({id_: spec.make() for id_, spec in zip(ids, decoded, strict=True)})
         pipe.send_bytes(encoder.encode(_Ready()))
@@ -184,12 +197,12 @@ def _run_worker(pipe: connection.Connection, specs: bytes, ids: list[int], memor
             env.close()
 
 
-def _die_with_parent() -> None:
-    """End this process some time after its parent, also while a device blocks the worker's loop."""
+def _die_with_parent(grace: float) -> None:
+    """End this process `grace` seconds after its parent, also while a device blocks the worker's loop."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
-        threading.Event().wait(CLOSE_SECONDS)
+        threading.Event().wait(grace)
         os._exit(1)
 
 
@@ -205,6 +218,7 @@ class _Worker:
         self.failures = 0
         self._specs = [specs[id_] for id_ in ids]
         self._step_timeout = max(step_timeout, *(spec.patience for spec in self._specs))
+        self.close_seconds = max(spec.close_seconds for spec in self._specs)
         self._memories = [_CONTEXT.RawArray("B", spec.screen[0] * spec.screen[1] * 3) for spec in self._specs]
         self.slots = {
             id_: _slot_array(memory, spec.screen)
@@ -322,11 +336,14 @@ class Processes:
 
     def close(self) -> None:
         """End every worker process: asked first, then by force."""
-        until = time.monotonic() + CLOSE_SECONDS
+        started = time.monotonic()
         for worker in self._workers:
             worker.ask_to_stop()
+        longest = max((worker.close_seconds for worker in self._workers if worker.pending), default=0.0)
+        if longest > CLOSE_SECONDS:
+            logger.info("devices end their step and are given back; this takes up to %.0f s", longest)
         for worker in self._workers:
-            worker.stop(max(0.0, until - time.monotonic()))
+            worker.stop(max(0.0, started + worker.close_seconds - time.monotonic()))
         self._workers.clear()
 
     def _pump(self, seconds: float | None) -> None:

@@ -339,7 +339,9 @@ class ProcessFleet:
         """End all collectors; what they finished stays in the inbox."""
         atexit.unregister(self.close)
         self._board.stop()
-        deadline = time.monotonic() + CLOSE_SECONDS
+        # A collector with workers ends after them, and they after their devices.
+        grace = max((env.close_seconds for setup in self._setups if setup.workers for env in setup.envs), default=0.0)
+        deadline = time.monotonic() + CLOSE_SECONDS + grace
         for index in list(self._workers):
             worker = self._workers.pop(index)
             worker.end(deadline)

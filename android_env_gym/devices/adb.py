@@ -74,7 +74,7 @@ class AdbDevice:
         self._bounds = Bounds(serial, self.config.command_seconds)
         self._client = BoundedClient(self.config.command_seconds)
         self._claim = Claim(serial)
-        self._loan = Loan()
+        self._loan = Loan(serial)
         self._connection: Connection | None = None
         self._boot_id = ""
         self._png = b""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from device_fakes import BOUNDED, Attached, attach
 
+from android_env_gym import vector_worker
 from android_env_gym.actions import Finish, OpenApp, PressKey, Tap, TypeText
 from android_env_gym.devices.adb import AdbDevice
 from android_env_gym.devices.base import DeviceFailure
@@ -17,8 +20,10 @@ from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.health import absent_devices, list_devices
 from android_env_gym.env import AndroidTaskEnv
 from android_env_gym.errors import ResetError
+from android_env_gym.phone.adbd.device_settings import get_setting
 from android_env_gym.phone.adbd.faults import KINDS
 from android_env_gym.tasks.suites import suite
+from android_env_gym.vector import AsyncEnvPool, EnvSpec, Reset
 
 # Of one fault: longer than any bound, so that nobody gets by with waiting.
 LONG = 60.0
@@ -163,3 +168,42 @@ def test_the_environment_ends_an_episode_by_a_failure_and_goes_on(adb_host):
         with pytest.raises(ResetError) as caught:
             env.reset(seed=1)
         assert caught.value.attempts == 3
+
+
+def test_a_phone_is_given_back_though_its_worker_is_closed_in_the_middle_of_a_step(adb_host, monkeypatch, tmp_path):
+    monkeypatch.setattr(vector_worker, "CLOSE_SECONDS", 0.2)
+    (tmp_path / "tasks.txt").write_text("Open the clock\n")
+    with attach(adb_host) as found:
+        before = lent(found)
+        wanted = {"suite": f"instructions:{tmp_path / 'tasks.txt'}", "judge_at": "finish"}
+        spec = EnvSpec(device=f"adb:{found.serial}", judge="vlm:m@http://127.0.0.1:1/v1", adb=BOUNDED, **wanted)
+        pool = AsyncEnvPool([spec], workers=1)
+        pool.send([Reset()], [0])
+        assert not pool.recv()[0].truncated and lent(found) != before
+        found.server.faults.inject("stall", seconds=2.0, match="pressKey")
+        pool.send([PressKey("home")], [0])
+        while not found.server.faults.struck["stall"]:
+            time.sleep(0.01)
+        pool.close()
+        assert lent(found) == before
+
+
+def test_a_phone_whose_run_was_killed_is_given_back_by_the_next_one(adb_host):
+    code = (
+        "import os, sys; from android_env_gym.devices.adb import AdbConfig, AdbDevice\n"
+        "AdbDevice(sys.argv[1], config=AdbConfig(rotation='left')).reset(); os.kill(os.getpid(), 9)"
+    )
+    with attach(adb_host) as found:
+        before = lent(found)
+        killed = subprocess.run([sys.executable, "-c", code, found.serial], capture_output=True)
+        changed = [now for now, old in zip(lent(found), before, strict=True) if now != old]
+        assert killed.returncode == -9 and len(changed) == 3
+        found.device.reset()
+        found.device.close()
+        assert lent(found) == before
+
+
+def lent(found: Attached) -> list[str | None]:
+    """Return what a run changes on the phone and puts back, as the phone has it now."""
+    names = (("global", "stay_on_while_plugged_in"), ("system", "accelerometer_rotation"), ("system", "user_rotation"))
+    return [found.served.input_method, *(get_setting(found.served, name) for name in names)]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import stat
+import tempfile
 import time
 
 import cv2
@@ -12,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from android_env_gym.actions import ActionError, TypeText
+from android_env_gym.devices import loan
 from android_env_gym.devices.adb import AdbDevice, check_typable
 from android_env_gym.devices.base import Device, DeviceFailure, World
 from android_env_gym.devices.config import AdbConfig, SettleConfig
 from android_env_gym.devices.frames import alike, checked_png, decode, is_black
 from android_env_gym.devices.launching import find_package
+from android_env_gym.devices.loan import OWN_KEYBOARD, Claim, Loan
 from android_env_gym.devices.make import (
     DeviceUnavailableError,
     is_blocking,
@@ -28,7 +34,7 @@ from android_env_gym.devices.transport import Bounds, is_remote
 from android_env_gym.devices.ui_xml import parse_dump
 from android_env_gym.env import AndroidTaskEnv, longest_command
 from android_env_gym.errors import NeedsWorldError, UnknownNameError
-from android_env_gym.vector_worker import EnvSpec
+from android_env_gym.vector_worker import CLOSE_SECONDS, EnvSpec
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 
@@ -235,6 +241,101 @@ def test_serials_on_the_network_are_recognised():
     assert not is_remote("R58M12ABCDE") and not is_remote("emulator-5554")
 
 
+class Settings:
+    """What a `Loan` asks of a shell: settings by name, the keyboard among them."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {"android_id": "a1", "default_input_method": "keys", "user_rotation": "0"} | values
+
+    def text(self, words):
+        return " ".join(("keys", OWN_KEYBOARD)) if words[0] == "ime" else self.values.get(words[3], "null")
+
+    def run(self, words):
+        name, value = ("default_input_method", words[2]) if words[0] == "ime" else words[3:]
+        self.values[name] = value
+
+
+TAKEN = {"default_input_method": OWN_KEYBOARD, "stay_on_while_plugged_in": "7", "user_rotation": "1"}
+
+
+@pytest.fixture
+def kept(monkeypatch, tmp_path):
+    """Where the loan of "R5" is kept."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return loan._file("R5", "json")
+
+
+def test_a_phone_is_claimed_by_a_user_who_has_no_name(kept, monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", lambda: {}["uid 12345"])  # a container's user need not be in its passwd
+    claim = Claim("R5")
+    claim.take()
+    claim.release()
+    assert kept.name.startswith(f"android-env-gym-{os.getuid()}-")
+
+
+def test_what_a_killed_run_changed_is_given_back_by_the_next_one(kept, caplog):
+    shell = Settings(stay_on_while_plugged_in="0")
+    before = dict(shell.values)
+    for _ in range(2):  # it may be killed more than once
+        Loan("R5").take(shell)
+        shell.values |= TAKEN
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600 and list(kept.parent.iterdir()) == [kept]
+    last = Loan("R5")
+    last.take(shell)
+    last.give_back(shell)
+    assert shell.values == before and not last.taken and not kept.exists() and not caplog.text
+    last.take(Settings(android_id="a2", user_rotation="3"))
+    other = Loan("R5")
+    other.take(shell)  # the serial has moved on to another phone
+    shell.values |= TAKEN
+    other.give_back(shell)
+    assert shell.values == before
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *("", "{", "[]", '"a1"', "{}", "\xff", "[" * 100_000),
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1",1]}',
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1"]}',
+        '{"android_id":"a1","keyboard":"keys","settings":["1","1","1\\n"]}',
+        '{"android_id":"a1","keyboard":null,"settings":["1","1","1"]}',
+    ],
+)
+def test_a_damaged_loan_is_ignored_with_a_warning(kept, caplog, damaged):
+    kept.write_text(damaged, encoding="latin-1")
+    refused(Loan("R5"), caplog)
+
+
+def test_a_loan_of_somebody_else_is_ignored_with_a_warning(kept, caplog, monkeypatch):
+    trap = kept.with_name("trap")
+    Loan("R5").take(Settings(user_rotation="3"))
+    kept.rename(trap)
+    kept.symlink_to(trap)
+    refused(Loan("R5"), caplog)
+    assert "not a file of this user" in caplog.text
+    caplog.clear()
+    Loan("R5").take(Settings(user_rotation="3"))
+    taken = Loan("R5")
+    monkeypatch.setattr(loan, "_USER", loan._USER + 1)
+    refused(taken, caplog)
+
+
+def refused(taken, caplog):
+    shell = Settings()
+    taken.take(shell)
+    assert "left by an earlier run, is ignored" in caplog.text
+    shell.values |= TAKEN
+    taken.give_back(shell)
+    assert shell.values["user_rotation"] == "0" and shell.values["default_input_method"] == "keys"
+
+
+def test_a_loan_that_cannot_be_kept_is_a_warning(kept, caplog, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(kept.parent / "gone"))
+    Loan("R5").take(Settings())
+    assert "is not given back as it was if this run is killed" in caplog.text
+
+
 def test_a_list_of_devices_is_split_and_no_phone_is_shared():
     assert split_devices("sim") == ("sim",)
     assert split_devices("adb:A:1, adb:B,emulator:P,emulator:P") == ("adb:A:1", "adb:B", "emulator:P", "emulator:P")
@@ -273,5 +374,8 @@ def test_settings_cross_processes_and_bound_what_a_worker_may_take():
     assert EnvSpec().patience == 0
     assert spec.patience == longest_command("adb:R5", AdbConfig()) > 3 * AdbConfig().reset_seconds
     assert EnvSpec(device="emulator:P").patience > 3 * AdbConfig().emulator.boot_seconds
+    assert EnvSpec().close_seconds == CLOSE_SECONDS < 5.0, "an embedded phone is closed at once"
+    assert spec.close_seconds == CLOSE_SECONDS + AdbConfig().step_seconds + AdbConfig().command_seconds
+    assert EnvSpec(device="emulator:P").close_seconds == spec.close_seconds + AdbConfig().emulator.stop_seconds < 60.0
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.convert({"rest": "home"}, AdbConfig)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -10,12 +11,14 @@ import psutil
 import pytest
 from runtime_fakes import TEMPLATES, FakePolicy, build_broken, build_fake, fake_pool, fake_spec
 
+from android_env_gym.vector import EnvSpec
+from distrl_trainer import process_fleet
 from distrl_trainer.collector import CollectorName, CollectorStats
 from distrl_trainer.config import PolicyConfig
 from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.fleet import FleetError, Retries, SerialFleet, TaskQueue
 from distrl_trainer.observations import View
-from distrl_trainer.process_fleet import Board, BoardTasks, CollectorSetup, ProcessFleet
+from distrl_trainer.process_fleet import CLOSE_SECONDS, Board, BoardTasks, CollectorSetup, ProcessFleet
 
 VIEW = View()
 
@@ -125,6 +128,17 @@ def setups(tmp_path, count=1, device="sim"):
         )
         for index in range(count)
     ]  # fmt: skip
+
+
+def test_a_collector_has_time_to_close_the_devices_of_its_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_fleet.time, "monotonic", lambda: 100.0)
+    deadlines = []
+    for device, workers in (("sim", 0), ("adb:R5", 2)):
+        setup = msgspec.structs.replace(setups(tmp_path)[0], envs=(EnvSpec(device=device),), workers=workers)
+        fleet = ProcessFleet([setup])
+        fleet._workers[0] = SimpleNamespace(end=deadlines.append)
+        fleet.close()
+    assert deadlines == [100.0 + CLOSE_SECONDS, 100.0 + CLOSE_SECONDS + EnvSpec(device="adb:R5").close_seconds]
 
 
 def children():

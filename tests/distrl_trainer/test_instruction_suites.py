@@ -90,6 +90,7 @@ def test_a_judge_of_ones_own_in_the_working_directory(lists, tmp_path, capsys, m
     ("words", "message"),
     [
         (["--policy", "random", "--env.judge", "no_such_module:Judge"], "No module named"),
+        (["--policy", "random", "--env.judge", ".mine:J"], "whole name"),
         (["--policy", "random", "--env.judge", "sttae"], "did you mean 'state'"),
         (["--policy", "random", "--env.judge", "fractions:gcd"], "has no attribute"),
         (["--policy", "random", "--env.judge", "math:gcd"], "unknown judge 0"),
