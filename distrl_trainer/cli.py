@@ -190,11 +190,21 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> RunConfig:
     """Return the settings given, with names checked that only the environment knows; before the heavy imports."""
-    config = load_config(arguments.config, arguments.overrides)
+    resuming = getattr(arguments, "resume", False)
+    config = _resumed(arguments) if resuming else load_config(arguments.config, arguments.overrides)
     from android_env_gym.tasks.suites import suite
 
     suite(config.env.suite)
     return config
+
+
+def _resumed(arguments: argparse.Namespace) -> RunConfig:
+    from distrl_trainer.run_folder import RunFolder, RunFolderError
+
+    out = arguments.out or load_config(arguments.config, arguments.overrides).run.out
+    if not out:
+        raise RunFolderError("--resume continues the run in --out; name its folder")
+    return RunFolder(Path(out)).resumed(arguments.config, arguments.overrides)
 
 
 if __name__ == "__main__":

@@ -42,13 +42,17 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
     given = _read_yaml(Path(path)) if path else {}
     chosen = _override(_convert(given, str(path)), overrides).algorithm
     layers = [PRESETS[chosen.name], *(ABLATIONS[name] for name in chosen.without), given]
-    config = _override(_convert(_merge(layers), str(path)), overrides)
-    try:
-        return validated(config)
-    except ConfigError as error:
-        if overrides:
-            raise OverrideError(str(error)) from None
-        raise
+    return _resolve(layers, str(path), overrides)
+
+
+def amend_config(stored: RunConfig, path: Path | str | None, overrides: Sequence[str]) -> RunConfig:
+    """Return `stored` with what the YAML file and `overrides` say changed; no preset is applied again.
+
+    Raises:
+        ConfigError, OverrideError, SystemExit: As `load_config`.
+    """
+    given = _read_yaml(Path(path)) if path else {}
+    return _resolve([msgspec.to_builtins(stored), given], str(path), overrides)
 
 
 def validated(config: RunConfig) -> RunConfig:
@@ -109,7 +113,7 @@ def _check_keys(given: Mapping[Any, Any], struct: type[msgspec.Struct], where: s
         if key not in hints:
             raise ConfigError(f"{path}: unknown key {where}{key}; {nearest(str(key), hints)}")
         inner = hints[key]
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+        if _is_section(inner):
             if not isinstance(value, dict):
                 raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
             _check_keys(value, inner, f"{where}{key}.", path)
@@ -128,6 +132,16 @@ def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
         raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {got!r}") from error
 
 
+def _resolve(layers: Sequence[Mapping[str, Any]], source: str, overrides: Sequence[str]) -> RunConfig:
+    config = _override(_convert(_merge(layers), source), overrides)
+    try:
+        return validated(config)
+    except ConfigError as error:
+        if overrides:
+            raise OverrideError(str(error)) from None
+        raise
+
+
 def _override(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     if not overrides:
         return config
@@ -141,9 +155,15 @@ def _override(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     )
 
 
-def _merge(layers: Sequence[Mapping[str, Mapping[str, object]]]) -> dict[str, dict[str, object]]:
-    merged: dict[str, dict[str, object]] = {}
+def _merge(layers: Sequence[Mapping[str, Any]], struct: type[msgspec.Struct] = RunConfig) -> dict[str, Any]:
+    hints = get_type_hints(struct)
+    merged: dict[str, Any] = {}
     for layer in layers:
-        for section, values in layer.items():
-            merged.setdefault(section, {}).update(values)
+        for name, value in layer.items():
+            inner = hints[name]
+            merged[name] = _merge([merged.get(name, {}), value], inner) if _is_section(inner) else value
     return merged
+
+
+def _is_section(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)

@@ -40,14 +40,14 @@ DEMONSTRATIONS = "demonstrations"
 
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> int:
-    """Run a training with `config`, or resume one with the settings stored in its folder, and print its result."""
+    """Run a training with `config`, or resume one with it, and print its result."""
     folder = RunFolder(arguments.out or Path(config.run.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"))
+    for split in ("train", config.eval.split):  # wrong names are refused before anything is made or changed
+        plan(config.env.suite, split, episodes=1, seed=0)
+    check_playable(config.env)
     if arguments.resume:
-        config = folder.resume(arguments.config, arguments.overrides)
+        folder.store(config)
     else:
-        for split in ("train", config.eval.split):  # wrong names are refused before anything is made
-            plan(config.env.suite, split, episodes=1, seed=0)
-        check_playable(config.env)
         folder.begin(config)
     console = make_console(stderr=arguments.json)
     _set_threads(config)
