@@ -92,7 +92,7 @@ class _SettingsHelp(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         parser.print_help()
-        print("\nSettings (defaults < preset < --config < command line):")
+        print("\nSettings (defaults < presets in --config < --config < presets on the command line < command line):")
         load_config(None, ["--help"])
 
 

@@ -279,8 +279,8 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
     "td0": {"algorithm": {"lambda_": 0.0}},
     "clone-only": {},
 }
-"""Settings that `algorithm.name` puts below those given explicitly. "clone-only" keeps all of them: it differs in what
-runs, not in how."""
+"""Settings that `algorithm.name` puts below those given explicitly beside it, in a file or on the command line.
+"clone-only" keeps all of them: it differs in what runs, not in how."""
 
 ABLATIONS: dict[str, dict[str, dict[str, object]]] = {
     "dper": {"replay": {"prioritised": False}},
@@ -291,4 +291,4 @@ ABLATIONS: dict[str, dict[str, dict[str, object]]] = {
     "curriculum": {"fleet": {"curriculum": False}},
     "bc": {"algorithm": {"cloning_coef": 0.0}},
 }
-"""Settings that each name in `algorithm.without` puts below those given explicitly."""
+"""Settings that each name in `algorithm.without` puts below those given explicitly beside it."""

@@ -16,7 +16,7 @@ import msgspec
 import tyro
 import yaml
 
-from distrl_trainer.config import ABLATIONS, PRESETS, RunConfig
+from distrl_trainer.config import ABLATIONS, PRESETS, AlgorithmConfig, RunConfig
 
 
 class ConfigError(ValueError):
@@ -28,7 +28,10 @@ class OverrideError(ConfigError):
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> RunConfig:
-    """Return the resolved settings: defaults < preset and ablations < the YAML file < `overrides`.
+    """Return the resolved settings: defaults < presets of the file < the file < presets in `overrides` < `overrides`.
+
+    Presets are what `algorithm.name` and `algorithm.without` stand for. One that the file names and `overrides` replace
+    leaves nothing behind, even if the file spells out its settings, as `to_yaml` does.
 
     Args:
         path: YAML file, or None for the defaults.
@@ -40,9 +43,14 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
         SystemExit: An override cannot be parsed; tyro has printed why (status 2).
     """
     given = _read_yaml(Path(path)) if path else {}
-    chosen = _override(_convert(given, str(path)), overrides).algorithm
-    layers = [PRESETS[chosen.name], *(ABLATIONS[name] for name in chosen.without), given]
-    return _resolve(layers, str(path), overrides)
+    of_file = _convert(given, str(path))
+    presets = _presets(_override(of_file, overrides).algorithm)
+    for preset in _presets(of_file.algorithm):
+        if preset not in presets:
+            given = _without(given, preset)
+    words = {word.partition("=")[0] for word in overrides}
+    below = 0 if "--algorithm.name" in words else 1 if "--algorithm.without" in words else len(presets)
+    return _resolve([*presets[:below], given, *presets[below:]], str(path), overrides)
 
 
 def amend_config(stored: RunConfig, path: Path | str | None, overrides: Sequence[str]) -> RunConfig:
@@ -130,6 +138,18 @@ def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
         for key in re.sub(r"\[.*", "", where).split("."):
             got = got.get(key) if isinstance(got, Mapping) else got
         raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {got!r}") from error
+
+
+def _presets(algorithm: AlgorithmConfig) -> list[Mapping[str, Any]]:
+    return [PRESETS[algorithm.name], *(ABLATIONS[name] for name in algorithm.without)]
+
+
+def _without(given: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` without the values that `preset` put there."""
+    return {
+        section: {name: value for name, value in values.items() if preset.get(section, {}).get(name, ...) != value}
+        for section, values in given.items()
+    }
 
 
 def _resolve(layers: Sequence[Mapping[str, Any]], source: str, overrides: Sequence[str]) -> RunConfig:

@@ -33,6 +33,31 @@ def test_preset_named_on_the_command_line_applies():
     assert load_config(None, ["--algorithm.name", "vtrace", "--algorithm.lambda_", "0.7"]).algorithm.lambda_ == 0.7
 
 
+@pytest.mark.parametrize("before", [[], ["--algorithm.name", "td0", "--algorithm.without", "entropy", "async"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--algorithm.name", "vtrace"],
+        ["--algorithm.name", "aride", "--algorithm.without", "dper"],
+        ["--algorithm.name=td0", "--algorithm.without", "bc"],
+        ["--algorithm.name", "vtrace", "--algorithm.without", "dper", "--algorithm.lambda_", "0.7"],
+    ],
+)
+def test_presets_on_the_command_line_beat_a_complete_file(tmp_path, before, words):
+    path = tmp_path / "full.yaml"
+    path.write_text(to_yaml(load_config(None, [*before, "--run.seed", "3"])))
+    without = [] if "--algorithm.without" in words else before[2:]
+    assert load_config(path, words) == load_config(None, [*words, *without, "--run.seed", "3"])
+
+
+def test_a_file_keeps_its_own_values_where_the_command_line_names_another_preset(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("algorithm:\n  name: vtrace\n  lambda_: 0.8\n  without: [bc]\n")
+    assert load_config(path, ["--algorithm.name", "aride"]).algorithm.lambda_ == 0.8
+    replaced = load_config(path, ["--algorithm.without", "retrace"]).algorithm
+    assert (replaced.lambda_, replaced.cloning_coef) == (0.0, load_config().algorithm.cloning_coef)
+
+
 def test_every_preset_and_ablation_names_real_fields():
     for layers in (PRESETS, ABLATIONS):
         for values in layers.values():
