@@ -7,6 +7,7 @@ of it loads to the same value. Importing this module costs no torch. Callers: th
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ import yaml
 
 from distrl_trainer.config import ABLATIONS, PRESETS, AlgorithmConfig, RunConfig
 
+logger = logging.getLogger(__name__)
+
 
 class ConfigError(ValueError):
     """A setting or a settings file is wrong; the message says what was got, what is allowed, what to do."""
@@ -27,7 +30,7 @@ class OverrideError(ConfigError):
     """The wrong setting stood on the command line (wrong usage: exit status 2)."""
 
 
-def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = (), *, lenient: bool = False) -> RunConfig:
     """Return the resolved settings: defaults < presets of the file < the file < presets in `overrides` < `overrides`.
 
     Presets are what `algorithm.name` and `algorithm.without` stand for. One that the file names and `overrides` replace
@@ -36,13 +39,14 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
     Args:
         path: YAML file, or None for the defaults.
         overrides: Command-line words such as `["--env.suite", "general"]`.
+        lenient: Warn of unknown keys and ignore them: an older version may have written the file.
 
     Raises:
         ConfigError: The file is missing or malformed, a key is unknown or a value out of bounds.
         OverrideError: The same for a value given in `overrides`.
         SystemExit: An override cannot be parsed; tyro has printed why (status 2).
     """
-    given = _read_yaml(Path(path)) if path else {}
+    given = _read_yaml(Path(path), lenient=lenient) if path else {}
     of_file = _convert(given, str(path))
     presets = _presets(_override(of_file, overrides).algorithm)
     for preset in _presets(of_file.algorithm):
@@ -98,7 +102,7 @@ def nearest(got: str, allowed: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"allowed: {', '.join(names)}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, *, lenient: bool = False) -> dict[str, Any]:
     if not path.is_file():
         found = [str(p) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         hint = nearest(str(path), found) if found else f"no YAML file in {path.parent}"
@@ -111,20 +115,31 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(given, dict):
         raise ConfigError(f"settings file {path} holds a {type(given).__name__}; expected sections such as `env:`")
-    _check_keys(given, RunConfig, "", path)
-    return given
+    unknown: list[str] = []
+    known = _known(given, RunConfig, "", path, unknown)
+    if unknown and not lenient:
+        raise ConfigError(f"{path}: {unknown[0]}")
+    if unknown:
+        logger.warning("%s, ignored: %s", path, "; ".join(place.partition(";")[0] for place in unknown))
+    return known
 
 
-def _check_keys(given: Mapping[Any, Any], struct: type[msgspec.Struct], where: str, path: Path) -> None:
+def _known(
+    given: Mapping[Any, Any], struct: type[msgspec.Struct], where: str, path: Path, unknown: list[str]
+) -> dict[str, Any]:
+    """Return what `struct` knows of `given`; what it does not know is added to `unknown`, as a message."""
     hints = get_type_hints(struct)
+    known: dict[str, Any] = {}
     for key, value in given.items():
         if key not in hints:
-            raise ConfigError(f"{path}: unknown key {where}{key}; {nearest(str(key), hints)}")
-        inner = hints[key]
-        if _is_section(inner):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
-            _check_keys(value, inner, f"{where}{key}.", path)
+            unknown.append(f"unknown key {where}{key}; {nearest(str(key), hints)}")
+        elif not _is_section(hints[key]):
+            known[key] = value
+        elif isinstance(value, dict):
+            known[key] = _known(value, hints[key], f"{where}{key}.", path, unknown)
+        else:
+            raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
+    return known
 
 
 def _convert(values: Mapping[str, Any], source: str) -> RunConfig:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from distrl_trainer import cli
-from distrl_trainer.config import RunConfig
+from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.policy import load_policy
 from distrl_trainer.run_folder import RunFolder, RunFolderError, differences, write_folder
 from distrl_trainer.settings import load_config
 from distrl_trainer.storage import StorageError
@@ -219,6 +220,22 @@ def test_collect_and_inspect(tmp_path, capsys):
     assert cli.main(["inspect", str(out), "--html", str(page), "--json"]) == 0
     assert last_json(capsys.readouterr().out)["episodes"] == 2
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_run_of_an_older_version_is_played_and_shown_but_not_resumed(tmp_path, capsys, caplog):
+    run = tmp_path / "run"
+    begun(tmp_path, "--policy.model", "tiny-untrained", "--env.max-steps", "2")
+    load_policy(PolicyConfig(model="tiny-untrained")).save(run / "policy")
+    stored = run / "config.yaml"
+    stored.write_text(stored.read_text().replace("  epochs: 40", "  max_epochs: 40\n  patience: 3"))
+    playing = ["--policy", str(run), "--episodes", "1", "--json"]
+    assert cli.main(["eval", *playing]) == 0
+    assert cli.main(["collect", *playing, "--out", str(run / "episodes")]) == 0
+    assert cli.main(["inspect", str(run), "--json"]) == 0
+    assert caplog.text.count("unknown key warmup.max_epochs; unknown key warmup.patience") == 3
+    for words in (["train", "--out", str(run), "--resume"], ["eval", *playing, "--config", str(stored)]):
+        assert cli.main(words) == 1
+        assert "unknown key warmup.max_epochs; did you mean" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -94,6 +94,18 @@ def test_a_wrong_file_is_explained_in_one_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_unknown_keys_can_be_ignored_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "run.yaml"
+    path.write_text("warmup:\n  max_epochs: 9\n  epochs: 7\nold: {}\n")
+    with pytest.raises(ConfigError, match=r"unknown key warmup\.max_epochs"):
+        load_config(path)
+    assert load_config(path, lenient=True) == load_config(None, ["--warmup.epochs", "7"])
+    assert "unknown key warmup.max_epochs; unknown key old" in caplog.text
+    path.write_text("env: 3\n")
+    with pytest.raises(ConfigError, match="must be a section"):
+        load_config(path, lenient=True)
+
+
 def test_a_missing_file_names_its_neighbours(tmp_path):
     (tmp_path / "small.yaml").write_text("")
     with pytest.raises(ConfigError, match=r"did you mean .*small\.yaml"):
