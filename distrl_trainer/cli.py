@@ -136,12 +136,18 @@ def _playing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--suite", help="task suite, or instructions:FILE (default: the setting env.suite)")
     command.add_argument("--split", help="train, test or unseen-template (default: the setting eval.split)")
     command.add_argument("--episodes", type=_count, metavar="N", help="default: the setting eval.episodes")
-    command.add_argument("--seed", type=int, metavar="K", help="picks the task instances (default: eval.seed)")
+    command.add_argument("--seed", type=_seed, metavar="K", help="picks the task instances (default: eval.seed)")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}; a number of episodes is 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}; a seed is a whole number, 0 or more")
     return int(text)
 
 

@@ -157,7 +157,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Clip of the ratios that enter priorities."""
     epsilon: PositiveFloat = 0.01
     """Added to every priority before the exponent."""
-    refresh_share: Unit = 0.1
+    refresh_share: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     """Share of each batch given to the trajectories whose priority is oldest."""
 
 

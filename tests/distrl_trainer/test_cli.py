@@ -61,6 +61,10 @@ def test_wrong_usage_is_status_2(capsys):
         with pytest.raises(SystemExit) as caught:
             cli.main(words)
         assert caught.value.code == 2, words
+    for command in (["eval"], ["collect", "--out", "x"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*command, "--policy", "random", "--episodes", "1", "--seed", "-1"])
+        assert caught.value.code == 2 and "got '-1'; a seed is a whole number, 0 or more" in capsys.readouterr().err
     result = run("train", "--env.max_steps", "0")
     assert result.returncode == 2
     assert result.stderr.strip() == "error: settings: env.max_steps: Expected int >= 1; got 0"

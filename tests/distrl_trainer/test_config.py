@@ -115,6 +115,8 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
 def test_bounds_hold_on_the_command_line_although_tyro_ignores_them():
     with pytest.raises(OverrideError, match=r"env\.max_steps: Expected int >= 1; got 0"):
         load_config(None, ["--env.max_steps", "0"])
+    with pytest.raises(OverrideError, match=r"replay\.refresh_share: Expected float < 1"):
+        load_config(None, ["--replay.refresh-share", "1"])
 
 
 def test_nearest_lists_everything_if_nothing_is_close():
