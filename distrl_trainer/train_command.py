@@ -27,6 +27,7 @@ from distrl_trainer.observations import View
 from distrl_trainer.phones import check_playable, env_spec
 from distrl_trainer.play_commands import emit_json
 from distrl_trainer.policy import Policy, load_policy
+from distrl_trainer.policy.loading import torch_device
 from distrl_trainer.report import CurvePoint, Summary, plot_curve, result_table, write_summary
 from distrl_trainer.rl_phase import RLPhase
 from distrl_trainer.run_folder import RunFolder, read_json, write_folder, write_json
@@ -45,6 +46,7 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> int:
     for split in ("train", config.eval.split):  # wrong names are refused before anything is made or changed
         plan(config.env.suite, split, episodes=1, seed=0)
     check_playable(config.env)
+    torch_device(config.policy.device)
     if arguments.resume:
         folder.store(config)
     else:

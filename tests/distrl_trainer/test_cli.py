@@ -182,6 +182,13 @@ def test_resume_checks_devices_and_judge_before_it_stores_them(words, message, t
     assert cli.main([*resume, "--dry-run", "--env.device", "adb:1,adb:2", "--env.judge", "vlm:m@http://other/v1"]) == 0
 
 
+def test_resume_checks_the_torch_device_before_it_stores_it(tmp_path, capsys):
+    resume = begun(tmp_path)
+    assert cli.main([*resume, "--policy.device", "cuda:99"]) == 1
+    assert "policy.device 'cuda:99' cannot be used here" in capsys.readouterr().err
+    assert load_config(tmp_path / "run" / "config.yaml") == RunConfig()
+
+
 def test_changed_settings_are_stored(tmp_path):
     begun(tmp_path)
     folder = RunFolder(tmp_path / "run")
