@@ -92,7 +92,7 @@ class _SettingsHelp(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         parser.print_help()
-        print("\nSettings (defaults < preset < --config < command line):")
+        print("\nSettings (defaults < presets in --config < --config < presets on the command line < command line):")
         load_config(None, ["--help"])
 
 
@@ -136,12 +136,18 @@ def _playing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--suite", help="task suite, or instructions:FILE (default: the setting env.suite)")
     command.add_argument("--split", help="train, test or unseen-template (default: the setting eval.split)")
     command.add_argument("--episodes", type=_count, metavar="N", help="default: the setting eval.episodes")
-    command.add_argument("--seed", type=int, metavar="K", help="picks the task instances (default: eval.seed)")
+    command.add_argument("--seed", type=_seed, metavar="K", help="picks the task instances (default: eval.seed)")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}; a number of episodes is 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}; a seed is a whole number, 0 or more")
     return int(text)
 
 
@@ -190,11 +196,21 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> RunConfig:
     """Return the settings given, with names checked that only the environment knows; before the heavy imports."""
-    config = load_config(arguments.config, arguments.overrides)
+    resuming = getattr(arguments, "resume", False)
+    config = _resumed(arguments) if resuming else load_config(arguments.config, arguments.overrides)
     from android_env_gym.tasks.suites import suite
 
     suite(config.env.suite)
     return config
+
+
+def _resumed(arguments: argparse.Namespace) -> RunConfig:
+    from distrl_trainer.run_folder import RunFolder, RunFolderError
+
+    out = arguments.out or load_config(arguments.config, arguments.overrides).run.out
+    if not out:
+        raise RunFolderError("--resume continues the run in --out; name its folder")
+    return RunFolder(Path(out)).resumed(arguments.config, arguments.overrides)
 
 
 if __name__ == "__main__":

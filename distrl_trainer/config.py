@@ -157,7 +157,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Clip of the ratios that enter priorities."""
     epsilon: PositiveFloat = 0.01
     """Added to every priority before the exponent."""
-    refresh_share: Unit = 0.1
+    refresh_share: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     """Share of each batch given to the trajectories whose priority is oldest."""
 
 
@@ -279,8 +279,8 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
     "td0": {"algorithm": {"lambda_": 0.0}},
     "clone-only": {},
 }
-"""Settings that `algorithm.name` puts below those given explicitly. "clone-only" keeps all of them: it differs in what
-runs, not in how."""
+"""Settings that `algorithm.name` puts below those given explicitly beside it, in a file or on the command line.
+"clone-only" keeps all of them: it differs in what runs, not in how."""
 
 ABLATIONS: dict[str, dict[str, dict[str, object]]] = {
     "dper": {"replay": {"prioritised": False}},
@@ -291,4 +291,4 @@ ABLATIONS: dict[str, dict[str, dict[str, object]]] = {
     "curriculum": {"fleet": {"curriculum": False}},
     "bc": {"algorithm": {"cloning_coef": 0.0}},
 }
-"""Settings that each name in `algorithm.without` puts below those given explicitly."""
+"""Settings that each name in `algorithm.without` puts below those given explicitly beside it."""

@@ -83,7 +83,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     """Show recorded episodes: `distrl-train inspect`."""
     trajectories = load_trajectories(arguments.path)
     stored = arguments.path / "config.yaml"
-    algorithm = load_config(stored if stored.is_file() else None).algorithm
+    algorithm = load_config(stored if stored.is_file() else None, lenient=True).algorithm
     if arguments.html:
         title = f"Episodes of {arguments.path.resolve().name}"
         text = page(trajectories, title, gamma=algorithm.gamma, lambda_=algorithm.lambda_)
@@ -112,7 +112,7 @@ def playing_settings(arguments: argparse.Namespace) -> RunConfig:
         overrides = [*arguments.overrides, "--policy.model", str(folder)]
     else:
         overrides = arguments.overrides
-    config = load_config(path, overrides)
+    config = load_config(path, overrides, lenient=arguments.config is None)  # a run may be of an older version
     given = {name: getattr(arguments, name) for name in ("split", "episodes", "seed")}
     chosen = msgspec.structs.replace(config.eval, **{name: value for name, value in given.items() if value is not None})
     env = msgspec.structs.replace(config.env, suite=arguments.suite or config.env.suite)

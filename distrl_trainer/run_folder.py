@@ -12,16 +12,50 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from android_env_gym.devices.make import is_blocking, split_devices
 from distrl_trainer.config import RunConfig
-from distrl_trainer.settings import load_config, to_yaml
+from distrl_trainer.settings import amend_config, load_config, to_yaml
 from distrl_trainer.storage import StorageError, write_atomic
 
 T = TypeVar("T")
+
+CHANGEABLE = frozenset(
+    {
+        "algorithm.cloning_coef",
+        "algorithm.entropy_coef",
+        "algorithm.invalid_coef",
+        "algorithm.max_grad_norm",
+        "algorithm.value_coef",
+        "env.adb.command_seconds",
+        "env.adb.connect_seconds",
+        "env.adb.emulator",
+        "env.adb.reset_seconds",
+        "env.adb.settle",
+        "env.adb.stay_awake",
+        "env.adb.step_seconds",
+        "env.step_timeout",
+        "eval.envs",
+        "fleet.restarts",
+        "policy.device",
+        "run.eval_every_env_steps",
+        "run.keep_checkpoints",
+        "run.out",
+        "run.record_episodes",
+        "run.save_every_env_steps",
+        "run.tensorboard",
+        "run.threads",
+        "run.total_env_steps",
+    }
+)
+"""Settings (or sections) that `RunFolder.resumed` may change: how long, on what and how often. Everything else is part
+of a result that is kept (warm start, first evaluation) or of a state that is restored (fleet, replay, learning rates in
+the optimizer): a change would be ignored there, or make two halves of a run that cannot be compared."""
 
 
 class RunFolderError(Exception):
@@ -68,38 +102,65 @@ class RunFolder:
             self.config.unlink()
             self.root.rmdir()
 
-    def resume(self, given: Path | None, overrides: Sequence[str]) -> RunConfig:
-        """Return the settings to continue with: those stored, changed by `overrides`.
+    def resumed(self, given: Path | None, overrides: Sequence[str]) -> RunConfig:
+        """Return the settings to continue with: those stored < `given` (a settings file) < `overrides`; writes nothing.
+
+        Only what a run under way reads anew may change: `CHANGEABLE`, one real device for another, and the URL of a
+        "vlm:MODEL@URL" judge.
 
         Raises:
-            RunFolderError: There is no run, or `given` (a settings file) differs from the stored settings.
-            ConfigError: The stored settings are damaged or an override is wrong.
+            RunFolderError: There is no run, or a change is not allowed.
+            ConfigError: The stored settings are damaged, or `given` or an override is wrong.
         """
         if not self.config.exists():
             raise RunFolderError(f"{self.root} holds no run to resume (no config.yaml); start one without --resume")
         stored = load_config(self.config)
-        changed = load_config(self.config, overrides) if overrides else stored
-        if given is not None:
-            wanted = load_config(given, overrides)
-            places = differences(changed, wanted, ignored=("run.out",))
-            if places:
-                raise RunFolderError(
-                    f"{given} differs from the run's own settings in {', '.join(places)}; "
-                    "leave --config out to continue with those stored"
-                )
-        if changed != stored:
-            write_atomic(self.config, to_yaml(changed).encode())
-        return changed
+        wanted = amend_config(stored, given, overrides)
+        refused = [
+            f"{place} (stored {_at(stored, place)!r}, asked for {_at(wanted, place)!r})"
+            for place in differences(stored, wanted)
+            if not _may_change(place, _at(stored, place), _at(wanted, place))
+        ]
+        if refused:
+            raise RunFolderError(
+                f"a run under way keeps its {', '.join(refused)}: start a new run with another --out for that, without "
+                f"--resume; --resume may change {', '.join(sorted(CHANGEABLE))}, one real device in env.device for "
+                "another, and the URL in env.judge"
+            )
+        return wanted
+
+    def store(self, config: RunConfig) -> None:
+        """Write the settings of a run that goes on with changed ones.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        if config != load_config(self.config):
+            write_atomic(self.config, to_yaml(config).encode())
 
 
-def differences(left: RunConfig, right: RunConfig, ignored: Sequence[str] = ()) -> list[str]:
+def differences(left: msgspec.Struct, right: msgspec.Struct, ignored: Sequence[str] = (), where: str = "") -> list[str]:
     """Return the settings that differ, as `section.field`."""
     found: list[str] = []
-    for section in RunConfig.__struct_fields__:
-        one, two = getattr(left, section), getattr(right, section)
-        fields = type(one).__struct_fields__
-        found += [f"{section}.{field}" for field in fields if getattr(one, field) != getattr(two, field)]
+    for name in left.__struct_fields__:
+        one, two = getattr(left, name), getattr(right, name)
+        if isinstance(one, msgspec.Struct):
+            found += differences(one, two, where=f"{where}{name}.")
+        elif one != two:
+            found.append(where + name)
     return [place for place in found if place not in ignored]
+
+
+def _at(config: RunConfig, place: str) -> Any:
+    return attrgetter(place)(config)
+
+
+def _may_change(place: str, old: Any, new: Any) -> bool:
+    if place == "env.device":
+        return all(is_blocking(device) for names in (old, new) for device in split_devices(names))
+    if place == "env.judge":
+        return old.startswith("vlm:") and old.rpartition("@")[0] == new.rpartition("@")[0]
+    return place in CHANGEABLE or place.rpartition(".")[0] in CHANGEABLE
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:

@@ -7,6 +7,7 @@ of it loads to the same value. Importing this module costs no torch. Callers: th
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ import msgspec
 import tyro
 import yaml
 
-from distrl_trainer.config import ABLATIONS, PRESETS, RunConfig
+from distrl_trainer.config import ABLATIONS, PRESETS, AlgorithmConfig, RunConfig
+
+logger = logging.getLogger(__name__)
 
 
 class ConfigError(ValueError):
@@ -27,28 +30,41 @@ class OverrideError(ConfigError):
     """The wrong setting stood on the command line (wrong usage: exit status 2)."""
 
 
-def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> RunConfig:
-    """Return the resolved settings: defaults < preset and ablations < the YAML file < `overrides`.
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = (), *, lenient: bool = False) -> RunConfig:
+    """Return the resolved settings: defaults < presets of the file < the file < presets in `overrides` < `overrides`.
+
+    Presets are what `algorithm.name` and `algorithm.without` stand for. One that the file names and `overrides` replace
+    leaves nothing behind, even if the file spells out its settings, as `to_yaml` does.
 
     Args:
         path: YAML file, or None for the defaults.
         overrides: Command-line words such as `["--env.suite", "general"]`.
+        lenient: Warn of unknown keys and ignore them: an older version may have written the file.
 
     Raises:
         ConfigError: The file is missing or malformed, a key is unknown or a value out of bounds.
         OverrideError: The same for a value given in `overrides`.
         SystemExit: An override cannot be parsed; tyro has printed why (status 2).
     """
+    given = _read_yaml(Path(path), lenient=lenient) if path else {}
+    of_file = _convert(given, str(path))
+    presets = _presets(_override(of_file, overrides).algorithm)
+    for preset in _presets(of_file.algorithm):
+        if preset not in presets:
+            given = _without(given, preset)
+    words = {word.partition("=")[0] for word in overrides}
+    below = 0 if "--algorithm.name" in words else 1 if "--algorithm.without" in words else len(presets)
+    return _resolve([*presets[:below], given, *presets[below:]], str(path), overrides)
+
+
+def amend_config(stored: RunConfig, path: Path | str | None, overrides: Sequence[str]) -> RunConfig:
+    """Return `stored` with what the YAML file and `overrides` say changed; no preset is applied again.
+
+    Raises:
+        ConfigError, OverrideError, SystemExit: As `load_config`.
+    """
     given = _read_yaml(Path(path)) if path else {}
-    chosen = _override(_convert(given, str(path)), overrides).algorithm
-    layers = [PRESETS[chosen.name], *(ABLATIONS[name] for name in chosen.without), given]
-    config = _override(_convert(_merge(layers), str(path)), overrides)
-    try:
-        return validated(config)
-    except ConfigError as error:
-        if overrides:
-            raise OverrideError(str(error)) from None
-        raise
+    return _resolve([msgspec.to_builtins(stored), given], str(path), overrides)
 
 
 def validated(config: RunConfig) -> RunConfig:
@@ -91,7 +107,7 @@ def nearest(got: str, allowed: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"allowed: {', '.join(names)}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, *, lenient: bool = False) -> dict[str, Any]:
     if not path.is_file():
         found = [str(p) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         hint = nearest(str(path), found) if found else f"no YAML file in {path.parent}"
@@ -104,20 +120,31 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(given, dict):
         raise ConfigError(f"settings file {path} holds a {type(given).__name__}; expected sections such as `env:`")
-    _check_keys(given, RunConfig, "", path)
-    return given
+    unknown: list[str] = []
+    known = _known(given, RunConfig, "", path, unknown)
+    if unknown and not lenient:
+        raise ConfigError(f"{path}: {unknown[0]}")
+    if unknown:
+        logger.warning("%s, ignored: %s", path, "; ".join(place.partition(";")[0] for place in unknown))
+    return known
 
 
-def _check_keys(given: Mapping[Any, Any], struct: type[msgspec.Struct], where: str, path: Path) -> None:
+def _known(
+    given: Mapping[Any, Any], struct: type[msgspec.Struct], where: str, path: Path, unknown: list[str]
+) -> dict[str, Any]:
+    """Return what `struct` knows of `given`; what it does not know is added to `unknown`, as a message."""
     hints = get_type_hints(struct)
+    known: dict[str, Any] = {}
     for key, value in given.items():
         if key not in hints:
-            raise ConfigError(f"{path}: unknown key {where}{key}; {nearest(str(key), hints)}")
-        inner = hints[key]
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
-            _check_keys(value, inner, f"{where}{key}.", path)
+            unknown.append(f"unknown key {where}{key}; {nearest(str(key), hints)}")
+        elif not _is_section(hints[key]):
+            known[key] = value
+        elif isinstance(value, dict):
+            known[key] = _known(value, hints[key], f"{where}{key}.", path, unknown)
+        else:
+            raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
+    return known
 
 
 def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
@@ -133,6 +160,28 @@ def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
         raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {got!r}") from error
 
 
+def _presets(algorithm: AlgorithmConfig) -> list[Mapping[str, Any]]:
+    return [PRESETS[algorithm.name], *(ABLATIONS[name] for name in algorithm.without)]
+
+
+def _without(given: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` without the values that `preset` put there."""
+    return {
+        section: {name: value for name, value in values.items() if preset.get(section, {}).get(name, ...) != value}
+        for section, values in given.items()
+    }
+
+
+def _resolve(layers: Sequence[Mapping[str, Any]], source: str, overrides: Sequence[str]) -> RunConfig:
+    config = _override(_convert(_merge(layers), source), overrides)
+    try:
+        return validated(config)
+    except ConfigError as error:
+        if overrides:
+            raise OverrideError(str(error)) from None
+        raise
+
+
 def _override(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     if not overrides:
         return config
@@ -146,9 +195,15 @@ def _override(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     )
 
 
-def _merge(layers: Sequence[Mapping[str, Mapping[str, object]]]) -> dict[str, dict[str, object]]:
-    merged: dict[str, dict[str, object]] = {}
+def _merge(layers: Sequence[Mapping[str, Any]], struct: type[msgspec.Struct] = RunConfig) -> dict[str, Any]:
+    hints = get_type_hints(struct)
+    merged: dict[str, Any] = {}
     for layer in layers:
-        for section, values in layer.items():
-            merged.setdefault(section, {}).update(values)
+        for name, value in layer.items():
+            inner = hints[name]
+            merged[name] = _merge([merged.get(name, {}), value], inner) if _is_section(inner) else value
     return merged
+
+
+def _is_section(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)

@@ -29,6 +29,7 @@ from distrl_trainer.observations import View
 from distrl_trainer.phones import check_playable, env_spec
 from distrl_trainer.play_commands import emit_json
 from distrl_trainer.policy import Policy, load_policy
+from distrl_trainer.policy.loading import torch_device
 from distrl_trainer.report import CurvePoint, Summary, plot_curve, result_table, write_summary
 from distrl_trainer.rl_phase import RLPhase
 from distrl_trainer.run_folder import RunFolder, read_json, write_folder, write_json
@@ -42,14 +43,15 @@ DEMONSTRATIONS = "demonstrations"
 
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> int:
-    """Run a training with `config`, or resume one with the settings stored in its folder, and print its result."""
+    """Run a training with `config`, or resume one with it, and print its result."""
     folder = RunFolder(arguments.out or Path(config.run.out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"))
+    for split in ("train", config.eval.split):  # wrong names are refused before anything is made or changed
+        plan(config.env.suite, split, episodes=1, seed=0)
+    check_playable(config.env)
+    torch_device(config.policy.device)
     if arguments.resume:
-        config = folder.resume(arguments.config, arguments.overrides)
+        folder.store(config)
     else:
-        for split in ("train", config.eval.split):  # wrong names are refused before anything is made
-            plan(config.env.suite, split, episodes=1, seed=0)
-        check_playable(config.env)
         folder.begin(config)
     console = make_console(stderr=arguments.json)
     _set_threads(config)

@@ -43,10 +43,10 @@ def load_policy(config: PolicyConfig | None = None, *, seed: int = 0) -> Policy:
     (random weights from `seed`), a folder (written by `Policy.save`, or any transformers model), or a hub id.
 
     Raises:
-        ModelError: No such model, or a folder that holds none; one line.
+        ModelError: No such model or device, or a folder that holds no model; one line.
     """
     config = config or PolicyConfig()
-    device = _device(config.device)
+    device = torch_device(config.device)
     if config.model in (TINY, TINY_UNTRAINED):
         return _load_builtin(config, seed, device)
     folder = Path(config.model).expanduser()
@@ -64,8 +64,22 @@ def is_policy(folder: Path) -> bool:
     return (folder / "config.json").is_file() or (folder / "policy.json").is_file()
 
 
-def _device(name: str) -> str:
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+def torch_device(name: str) -> str:
+    """Return the torch device that `policy.device` means: itself, for "auto" a GPU if there is one.
+
+    Raises:
+        ModelError: There is no such device here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (AssertionError, RuntimeError) as error:  # "not compiled with CUDA", no driver, no such name or number
+        found = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise ModelError(
+            f"policy.device {name!r} cannot be used here ({str(error).splitlines()[0]}); available: {', '.join(found)}"
+        ) from error
+    return name
 
 
 def _load_builtin(config: PolicyConfig, seed: int, device: str) -> TinyPolicy:

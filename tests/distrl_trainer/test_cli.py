@@ -13,7 +13,8 @@ import pytest
 from runtime_fakes import SMALL
 
 from distrl_trainer import cli
-from distrl_trainer.config import RunConfig
+from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.policy import load_policy
 from distrl_trainer.run_folder import RunFolder, RunFolderError, differences, write_folder
 from distrl_trainer.settings import load_config
 from distrl_trainer.storage import StorageError
@@ -54,6 +55,10 @@ def test_wrong_usage_is_status_2(capsys):
         with pytest.raises(SystemExit) as caught:
             cli.main(words)
         assert caught.value.code == 2, words
+    for command in (["eval"], ["collect", "--out", "x"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*command, "--policy", "random", "--episodes", "1", "--seed", "-1"])
+        assert caught.value.code == 2 and "got '-1'; a seed is a whole number, 0 or more" in capsys.readouterr().err
     result = run("train", "--env.max_steps", "0")
     assert result.returncode == 2
     assert result.stderr.strip() == "error: settings: env.max_steps: Expected int >= 1; got 0"
@@ -102,15 +107,88 @@ def test_a_folder_with_a_run_is_refused_and_settings_are_kept(tmp_path):
     folder.begin(RunConfig())
     with pytest.raises(RunFolderError, match="--resume"):
         folder.begin(RunConfig())
-    assert folder.resume(None, ["--run.total_env_steps", "7"]).run.total_env_steps == 7
-    other = tmp_path / "other.yaml"
-    other.write_text("algorithm:\n  lr: 0.5\n")
-    with pytest.raises(RunFolderError, match=r"algorithm\.lr"):
-        folder.resume(other, [])
+    assert folder.resumed(None, []) == RunConfig()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "thesis.txt").write_text("")
     with pytest.raises(RunFolderError, match="no run's folder"):
         RunFolder(tmp_path / "data").begin(RunConfig())
+
+
+def begun(tmp_path: Path, *overrides: str) -> list[str]:
+    """Return the words that resume a run which was begun with `overrides`."""
+    RunFolder(tmp_path / "run").begin(load_config(None, overrides))
+    return ["train", "--out", str(tmp_path / "run"), "--resume"]
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["--fleet.kind", "serial"], "fleet.kind (stored 'process', asked for 'serial')"),
+        (["--env.suite", "general"], "env.suite"),
+        (["--eval.split", "train", "--eval.seed", "3"], "eval.split (stored 'test', asked for 'train'), eval.seed"),
+        (["--policy.model", "tiny-untrained"], "policy.model"),
+        (["--replay.min-steps", "6000"], "replay.min_steps (stored 512, asked for 6000)"),
+        (["--algorithm.name", "vtrace"], "algorithm.name"),
+        (["--algorithm.lr", "0.5"], "algorithm.lr"),
+        (["--env.device", "adb:1"], "env.device"),
+        (["--env.judge", "vlm:m@http://h"], "env.judge"),
+        (["--config", "{tmp}/other.yaml"], "env.adb.reset (stored 'home', asked for 'clear')"),
+    ],
+)
+def test_resume_refuses_what_a_run_under_way_cannot_change(words, place, tmp_path, capsys):
+    resume = begun(tmp_path, "--replay.capacity-steps", "8000")
+    (tmp_path / "other.yaml").write_text("env:\n  adb:\n    reset: clear\n    command_seconds: 9\n")
+    stored = (tmp_path / "run" / "config.yaml").read_text()
+    for dry in ([], ["--dry-run"]):
+        assert cli.main([*resume, *dry, *(word.format(tmp=tmp_path) for word in words)]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith(f"error: a run under way keeps its {place}") and "start a new run" in line
+    assert (tmp_path / "run" / "config.yaml").read_text() == stored
+
+
+def test_resume_applies_file_and_words_to_the_stored_settings(tmp_path, capsys):
+    resume = begun(tmp_path, "--run.seed", "4", "--env.adb.step-seconds", "30", "--algorithm.name", "vtrace")
+    other = tmp_path / "other.yaml"
+    other.write_text("env:\n  adb:\n    command_seconds: 9\nrun:\n  total_env_steps: 8\n  keep_checkpoints: 5\n")
+    words = ["--config", str(other), "--run.total-env-steps", "7", "--algorithm.entropy-coef", "0.1"]
+    assert cli.main([*resume, "--dry-run", *words]) == 0
+    other.write_text(capsys.readouterr().out)
+    config = load_config(other)
+    assert (config.run.seed, config.run.total_env_steps, config.run.keep_checkpoints) == (4, 7, 5)
+    assert (config.env.adb.step_seconds, config.env.adb.command_seconds) == (30, 9)
+    assert (config.algorithm.lambda_, config.algorithm.entropy_coef) == (1.0, 0.1)
+    assert load_config(tmp_path / "run" / "config.yaml").run.total_env_steps == 24_000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--env.device", "emulator"], "device 'emulator'"), (["--env.judge", "vlm:m@host"], "MODEL@URL")],
+)
+def test_resume_checks_devices_and_judge_before_it_stores_them(words, message, tmp_path, capsys):
+    (tmp_path / "tasks.txt").write_text("open the settings\nopen the clock\n")
+    suite = f"instructions:{tmp_path / 'tasks.txt'}"
+    words_before = ["--env.device", "adb:0", "--env.judge", "vlm:m@http://host/v1", "--eval.split", "train"]
+    resume = begun(tmp_path, "--env.suite", suite, *words_before)
+    stored = (tmp_path / "run" / "config.yaml").read_text()
+    assert cli.main([*resume, *words]) == 1
+    assert message in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == stored
+    assert cli.main([*resume, "--dry-run", "--env.device", "adb:1,adb:2", "--env.judge", "vlm:m@http://other/v1"]) == 0
+
+
+def test_resume_checks_the_torch_device_before_it_stores_it(tmp_path, capsys):
+    resume = begun(tmp_path)
+    assert cli.main([*resume, "--policy.device", "cuda:99"]) == 1
+    assert "policy.device 'cuda:99' cannot be used here" in capsys.readouterr().err
+    assert load_config(tmp_path / "run" / "config.yaml") == RunConfig()
+
+
+def test_changed_settings_are_stored(tmp_path):
+    begun(tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    changed = folder.resumed(None, ["--run.total-env-steps", "7"])
+    folder.store(changed)
+    assert load_config(folder.config) == changed and changed.run.total_env_steps == 7
 
 
 def test_differences_are_named():
@@ -147,6 +225,22 @@ def test_collect_and_inspect(tmp_path, capsys):
     assert cli.main(["inspect", str(out), "--html", str(page), "--json"]) == 0
     assert last_json(capsys.readouterr().out)["episodes"] == 2
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_run_of_an_older_version_is_played_and_shown_but_not_resumed(tmp_path, capsys, caplog):
+    run = tmp_path / "run"
+    begun(tmp_path, "--policy.model", "tiny-untrained", "--env.max-steps", "2")
+    load_policy(PolicyConfig(model="tiny-untrained")).save(run / "policy")
+    stored = run / "config.yaml"
+    stored.write_text(stored.read_text().replace("  epochs: 40", "  max_epochs: 40\n  patience: 3"))
+    playing = ["--policy", str(run), "--episodes", "1", "--json"]
+    assert cli.main(["eval", *playing]) == 0
+    assert cli.main(["collect", *playing, "--out", str(run / "episodes")]) == 0
+    assert cli.main(["inspect", str(run), "--json"]) == 0
+    assert caplog.text.count("unknown key warmup.max_epochs; unknown key warmup.patience") == 3
+    for words in (["train", "--out", str(run), "--resume"], ["eval", *playing, "--config", str(stored)]):
+        assert cli.main(words) == 1
+        assert "unknown key warmup.max_epochs; did you mean" in capsys.readouterr().err
 
 
 @pytest.mark.slow

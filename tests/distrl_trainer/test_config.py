@@ -33,6 +33,31 @@ def test_preset_named_on_the_command_line_applies():
     assert load_config(None, ["--algorithm.name", "vtrace", "--algorithm.lambda_", "0.7"]).algorithm.lambda_ == 0.7
 
 
+@pytest.mark.parametrize("before", [[], ["--algorithm.name", "td0", "--algorithm.without", "entropy", "async"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--algorithm.name", "vtrace"],
+        ["--algorithm.name", "aride", "--algorithm.without", "dper"],
+        ["--algorithm.name=td0", "--algorithm.without", "bc"],
+        ["--algorithm.name", "vtrace", "--algorithm.without", "dper", "--algorithm.lambda_", "0.7"],
+    ],
+)
+def test_presets_on_the_command_line_beat_a_complete_file(tmp_path, before, words):
+    path = tmp_path / "full.yaml"
+    path.write_text(to_yaml(load_config(None, [*before, "--run.seed", "3"])))
+    without = [] if "--algorithm.without" in words else before[2:]
+    assert load_config(path, words) == load_config(None, [*words, *without, "--run.seed", "3"])
+
+
+def test_a_file_keeps_its_own_values_where_the_command_line_names_another_preset(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("algorithm:\n  name: vtrace\n  lambda_: 0.8\n  without: [bc]\n")
+    assert load_config(path, ["--algorithm.name", "aride"]).algorithm.lambda_ == 0.8
+    replaced = load_config(path, ["--algorithm.without", "retrace"]).algorithm
+    assert (replaced.lambda_, replaced.cloning_coef) == (0.0, load_config().algorithm.cloning_coef)
+
+
 def test_every_preset_and_ablation_names_real_fields():
     for layers in (PRESETS, ABLATIONS):
         for values in layers.values():
@@ -69,6 +94,18 @@ def test_a_wrong_file_is_explained_in_one_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_unknown_keys_can_be_ignored_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "run.yaml"
+    path.write_text("warmup:\n  max_epochs: 9\n  epochs: 7\nold: {}\n")
+    with pytest.raises(ConfigError, match=r"unknown key warmup\.max_epochs"):
+        load_config(path)
+    assert load_config(path, lenient=True) == load_config(None, ["--warmup.epochs", "7"])
+    assert "unknown key warmup.max_epochs; unknown key old" in caplog.text
+    path.write_text("env: 3\n")
+    with pytest.raises(ConfigError, match="must be a section"):
+        load_config(path, lenient=True)
+
+
 def test_a_missing_file_names_its_neighbours(tmp_path):
     (tmp_path / "small.yaml").write_text("")
     with pytest.raises(ConfigError, match=r"did you mean .*small\.yaml"):
@@ -78,6 +115,8 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
 def test_bounds_hold_on_the_command_line_although_tyro_ignores_them():
     with pytest.raises(OverrideError, match=r"env\.max_steps: Expected int >= 1; got 0"):
         load_config(None, ["--env.max_steps", "0"])
+    with pytest.raises(OverrideError, match=r"replay\.refresh_share: Expected float < 1"):
+        load_config(None, ["--replay.refresh-share", "1"])
 
 
 def test_nearest_lists_everything_if_nothing_is_close():

@@ -136,6 +136,15 @@ def test_an_unknown_model_is_refused_in_one_line(model: str) -> None:
     assert "\n" not in str(error.value) and model in str(error.value)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "cdua"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(device: str) -> None:
+    with pytest.raises(
+        ModelError, match=f"policy.device '{device}' cannot be used here .*; available: auto, cpu"
+    ) as error:
+        load_policy(PolicyConfig(device=device))
+    assert "\n" not in str(error.value)
+
+
 def test_the_tiny_model_refuses_adapters() -> None:
     with pytest.raises(ModelError, match="lora"):
         load_policy(PolicyConfig(tuning="lora"))
