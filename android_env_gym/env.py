@@ -7,6 +7,7 @@ infrastructure failure is never a reward: it ends the episode with `truncated`, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.rendering import Frame, Window, check_frame, observe
 from android_env_gym.tasks import suites
 from android_env_gym.tasks.base import SPLITS, Task, TaskTemplate
+
+logger = logging.getLogger(__name__)
 
 RESET_ATTEMPTS = 3
 SLACK_SECONDS = 10.0
@@ -131,6 +134,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             {"screenshot": spaces.Box(0, 255, shape, np.uint8), "instruction": make_text_space(MAX_INSTRUCTION)}
         )
         self.action_space = make_action_space()
+        self._judge_errors: set[type[Exception]] = set()
         self._episode: _Episode | None = None
         self._raw: Frame | None = None
         self._seen: Frame = np.zeros(shape, np.uint8)
@@ -288,7 +292,16 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             before=episode.before,
             now=None if self.world is None else self.world.state,
         )
-        return self.judge.judge(evidence)
+        try:
+            verdict = self.judge.judge(evidence)
+            if not isinstance(verdict, Verdict):
+                raise TypeError(f"judge() returned a {type(verdict).__name__}, expected a Verdict")
+        except Exception as error:  # a judge is anybody's code, and must not end everybody's run
+            if type(error) not in self._judge_errors:  # each once: a judge that is broken fails at every step
+                self._judge_errors.add(type(error))
+                logger.exception("the judge %r failed", self.judge)
+            return Verdict(False, reason=f"the judge failed: {type(error).__name__}: {error}", valid=False)
+        return verdict
 
     def _failed(
         self, episode: _Episode, action: Action | InvalidAction | None, kind: FailureKind, message: str

@@ -33,7 +33,7 @@ def check_playable(env: EnvConfig) -> None:
     """
     templates = suite(env.suite)
     check_judge(env.judge, templates)
-    devices = split_devices(env.device)
+    devices = split_devices(env.device, env.adb)
     for device in dict.fromkeys(devices):
         check_device(device)
         if is_blocking(device) and any(item.needs_world for item in templates):
@@ -42,16 +42,16 @@ def check_playable(env: EnvConfig) -> None:
 
 def env_spec(env: EnvConfig, split: str) -> EnvSpec:
     """Return the phone that `env` describes, with tasks of `split`; of several devices the first."""
-    return _spec(env, split, env.device if "," not in env.device else split_devices(env.device)[0])
+    return _spec(env, split, env.device if "," not in env.device else split_devices(env.device, env.adb)[0])
 
 
 def env_specs(env: EnvConfig, split: str, count: int) -> list[EnvSpec]:
     """Return the phones that `env` describes: `count` embedded ones, or each device that it names.
 
     Raises:
-        DeviceUnavailableError: A device on a cable or the network is named twice.
+        DeviceUnavailableError: A device on a cable or the network, or a writable AVD, is named twice.
     """
-    names = split_devices(env.device)
+    names = split_devices(env.device, env.adb)
     if len(names) == 1 and not is_blocking(names[0]):
         return [_spec(env, split, names[0])] * count
     return [_spec(env, split, name) for name in names]

@@ -69,15 +69,16 @@ def is_blocking(spec: str) -> bool:
     return spec.partition(":")[0] in ("adb", "emulator")
 
 
-def split_devices(specs: str) -> tuple[str, ...]:
-    """Return the devices of a comma-separated list, e.g. "adb:R58M12ABCDE,adb:192.168.1.5:5555".
+def split_devices(specs: str, adb: AdbConfig | None = None) -> tuple[str, ...]:
+    """Return the devices of a comma-separated list, e.g. "adb:R58M12ABCDE,adb:192.168.1.5:5555", driven as `adb` says.
 
     Raises:
         DeviceUnavailableError: The list is empty, or names a device on a cable or the network twice: nobody shares a
-            screen.
+            screen; or a writable AVD: its instances would share one data folder.
     """
     names = tuple(name.strip() for name in specs.split(",") if name.strip())
-    twice = sorted({name for name in names if name.startswith("adb:") and names.count(name) > 1})
+    alone = "adb:" if (adb or AdbConfig()).emulator.read_only else ("adb:", "emulator:")
+    twice = sorted({name for name in names if name.startswith(alone) and names.count(name) > 1})
     if not names or twice:
         raise DeviceUnavailableError(
             f"devices: got {specs!r}, expected different devices separated by commas{_named(twice)}"
@@ -86,4 +87,7 @@ def split_devices(specs: str) -> tuple[str, ...]:
 
 
 def _named(twice: list[str]) -> str:
-    return f"; given twice: {', '.join(twice)}" if twice else ""
+    said = f"; given twice: {', '.join(twice)}" if twice else ""
+    if any(name.startswith("emulator:") for name in twice):
+        said += "; writable instances would share one data folder: set emulator.read_only, or name different AVDs"
+    return said

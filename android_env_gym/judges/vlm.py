@@ -1,7 +1,8 @@
 """A judge that asks a vision-language model behind any OpenAI-compatible endpoint.
 
 Invariant: only a reply that says plainly "success" or "failure" is a verdict; everything else (an API error,
-a timeout, prose) is `valid=False` with the reason, and counted. Called by `AndroidTaskEnv`.
+a timeout, prose, an answer that is no chat completion) is `valid=False` with the reason, and counted. Called by
+`AndroidTaskEnv`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ SYSTEM_PROMPT = (
     'intended. Reply with one JSON object and nothing else: {"success": true or false, "reason": "one sentence"}'
 )
 MAX_REASON = 300
+_SHOWN = 80
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _STATUS = re.compile(r"^\s*status:\s*\"?(success|failure)\"?\.?\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -38,6 +40,26 @@ class JudgeUsage(msgspec.Struct, frozen=True):
     errors: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+class _Message(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Message
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    """What is read of a chat completion; the API's client checks none of it."""
+
+    choices: list[_Choice]
+    usage: _Tokens | None = None
 
 
 class VlmJudge:
@@ -77,18 +99,21 @@ class VlmJudge:
     def judge(self, evidence: Evidence) -> Verdict:
         """Return the model's verdict, or an invalid one with the reason."""
         try:
-            reply = self._client.chat.completions.create(
+            answer = self._client.chat.completions.with_raw_response.create(
                 model=self.model, messages=_messages(evidence, self._frames), temperature=0.0
             )
         except openai.OpenAIError as error:
             self._count(1, 0, 0)
             return _unknown(f"the judge's endpoint {self.base_url} failed: {type(error).__name__}: {error}")
+        try:
+            reply = msgspec.json.decode(answer.content, type=_Completion)
+        except (ValueError, RecursionError) as error:  # also msgspec's errors
+            self._count(1, 0, 0)
+            return _unknown(f"{self.base_url} gave no chat completion: {_complaint(answer.content, error)}")
         text = (reply.choices[0].message.content or "") if reply.choices else ""
         verdict = parse_reply(text)
-        tokens = reply.usage
-        self._count(
-            0 if verdict.valid else 1, tokens.prompt_tokens if tokens else 0, tokens.completion_tokens if tokens else 0
-        )
+        tokens = reply.usage or _Tokens()
+        self._count(0 if verdict.valid else 1, tokens.prompt_tokens or 0, tokens.completion_tokens or 0)
         return verdict
 
     def close(self) -> None:
@@ -122,6 +147,12 @@ def parse_reply(text: str) -> Verdict:
     if len(statuses) == 1:
         return _verdict(statuses == {"success"}, text.strip())
     return _unknown(f"the judge's reply is neither JSON with a boolean success nor a status line: {text.strip()!r}")
+
+
+def _complaint(answer: bytes, error: Exception) -> str:
+    """Return what is wrong with an answer, and what to do where it comes from something else than the API."""
+    hint = "" if answer.lstrip()[:1] == b"{" else "; the URL of an API mostly ends in /v1"
+    return f"{error}; it began with {answer[:_SHOWN].decode(errors='replace').strip()!r}{hint}"
 
 
 def _verdict(success: bool, reason: str) -> Verdict:

@@ -19,7 +19,7 @@ from android_env_gym.actions import ActionError, TypeText
 from android_env_gym.devices import loan
 from android_env_gym.devices.adb import AdbDevice, check_typable
 from android_env_gym.devices.base import Device, DeviceFailure, World
-from android_env_gym.devices.config import AdbConfig, SettleConfig
+from android_env_gym.devices.config import AdbConfig, EmulatorConfig, SettleConfig
 from android_env_gym.devices.frames import alike, checked_png, decode, is_black
 from android_env_gym.devices.launching import find_package
 from android_env_gym.devices.loan import OWN_KEYBOARD, Claim, Loan
@@ -34,6 +34,7 @@ from android_env_gym.devices.transport import Bounds, is_remote
 from android_env_gym.devices.ui_xml import parse_dump
 from android_env_gym.env import AndroidTaskEnv, longest_command
 from android_env_gym.errors import NeedsWorldError, UnknownNameError
+from android_env_gym.named import NamedError
 from android_env_gym.vector_worker import CLOSE_SECONDS, EnvSpec
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
@@ -341,6 +342,10 @@ def test_a_list_of_devices_is_split_and_no_phone_is_shared():
     assert split_devices("adb:A:1, adb:B,emulator:P,emulator:P") == ("adb:A:1", "adb:B", "emulator:P", "emulator:P")
     with pytest.raises(ValueError, match="given twice: adb:A"):
         split_devices("adb:A,adb:A")
+    writable = AdbConfig(emulator=EmulatorConfig(read_only=False, data_root="/data"))
+    assert split_devices("emulator:P,emulator:Q", writable) == ("emulator:P", "emulator:Q")
+    with pytest.raises(DeviceUnavailableError, match=r"given twice: emulator:P; writable .* emulator.read_only"):
+        split_devices("emulator:P,emulator:P", writable)
     with pytest.raises(ValueError, match="expected different devices"):
         split_devices(" , ")
     assert [is_blocking(name) for name in ("sim", "adb:A", "emulator:P")] == [False, True, True]
@@ -359,6 +364,8 @@ def test_names_of_devices_are_checked_and_nothing_is_connected_before_it_is_used
         make_device("sim:1")
     with pytest.raises(ValueError, match='"module:name" that can be imported'):
         make_device("adb:R5", adb=AdbConfig(hook="no_such_module:f"))
+    with pytest.raises(NamedError, match=r"hook: got '.mine:f', .* whole name"):
+        make_device("adb:R5", adb=AdbConfig(hook=".mine:f"))
 
 
 def test_templates_over_adb_need_a_world_and_the_message_says_what_works():

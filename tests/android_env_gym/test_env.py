@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -207,6 +208,29 @@ def test_a_judge_that_cannot_tell_is_a_failure_not_a_zero():
     reward, terminated, truncated, info = ended(env.step(STRAY))
     assert (reward, terminated, truncated) == (0.0, False, True)
     assert info["failure"] == {"kind": "judge", "message": "no answer"} and not info["reward_valid"]
+
+
+class BrokenJudge(WifiJudge):
+    """Has a bug."""
+
+    def judge(self, evidence):
+        raise KeyError("no such key")
+
+
+def test_a_judge_that_raises_is_a_failure_and_its_traceback_is_logged_once(caplog):
+    env = make_env(judge=BrokenJudge())
+    for _ in range(2):
+        env.reset(seed=0)
+        reward, terminated, truncated, info = ended(env.step(STRAY))
+        assert (reward, terminated, truncated, info["reward_valid"]) == (0.0, False, True, False)
+        assert info["failure"] == {"kind": "judge", "message": "the judge failed: KeyError: 'no such key'"}
+    assert caplog.text.count("Traceback") == 1 and 'raise KeyError("no such key")' in caplog.text
+
+
+def test_a_judge_that_returns_no_verdict_is_a_failure():
+    env = make_env(judge=SimpleNamespace(needs_world=False, judge=lambda evidence: True))
+    env.reset(seed=0)
+    assert "returned a bool, expected a Verdict" in ended(env.step(STRAY))[3]["failure"]["message"]
 
 
 def test_reset_is_tried_three_times():

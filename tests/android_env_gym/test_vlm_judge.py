@@ -23,7 +23,7 @@ RED[..., 0] = 255
 
 
 class Server(ThreadingHTTPServer):
-    """Answers chat completions with `replies` in order: a text, a status code, or "hang"."""
+    """Answers chat completions with `replies` in order: a text, a status code, "hang", or bytes as they are."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -46,6 +46,9 @@ class Handler(BaseHTTPRequestHandler):
         if reply == "hang":
             self.server.ended.wait()
             return
+        if isinstance(reply, bytes):
+            self.send(200, reply)
+            return
         if isinstance(reply, int):
             self.answer(reply, {"error": {"message": "out of order"}})
             return
@@ -55,9 +58,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, kind | {"choices": [message], "usage": usage})
 
     def answer(self, status, value):
-        data = json.dumps(value).encode()
+        self.send(status, json.dumps(value).encode())
+
+    def send(self, status, data):
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if data[:1] == b"<" else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.send_header("retry-after-ms", "1")
         self.end_headers()
@@ -131,6 +136,41 @@ def test_a_hanging_or_absent_endpoint_is_invalid(server):
     assert not verdict.valid and "APITimeoutError" in verdict.reason
     closed = VlmJudge("m", "http://127.0.0.1:9/v1", timeout=2, retries=0).judge(evidence())
     assert not closed.valid and "APIConnectionError" in closed.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"<html>Welcome</html>", "it began with '<html>Welcome</html>'; the URL of an API mostly ends in /v1"),
+        (b'"hello"', "/v1"),
+        (b"", "/v1"),
+        (b"\xff", "/v1"),
+        (b'{"choices": [', "Input data was truncated"),
+        (b"{}", "`choices`"),
+        (b'{"choices": null}', "$.choices"),
+        (b'{"choices": [{"index": 0}]}', "`message`"),
+        (b'{"choices": [{"message": null}]}', "$.choices[0].message"),
+        (b'{"choices": [{"message": {"content": 7}}]}', "$.choices[0].message.content"),
+        (b'{"choices": [], "usage": "much"}', "$.usage"),
+        (b'{"other": ' + b"[" * 100_000, "recursion"),
+        (b'{"choices": []}', "neither JSON"),
+        (b'{"choices": [{"message": {"content": null}}]}', "neither JSON"),
+    ],
+)
+def test_an_answer_that_the_api_does_not_promise_is_invalid(server, answer, said):
+    judge = VlmJudge("m", server.url, retries=0)
+    server.replies.append(answer)
+    verdict = judge.judge(evidence())
+    assert not verdict.valid and said in verdict.reason and len(verdict.reason) <= 300
+    assert (judge.usage.calls, judge.usage.errors) == (1, 1)
+
+
+def test_tokens_that_an_endpoint_does_not_count_are_none(server):
+    judge = VlmJudge("m", server.url)
+    content = b'{"choices": [{"message": {"content": "Status: success"}}], "usage": %s}'
+    server.replies.extend([content % b"null", content % b'{"prompt_tokens": 5, "completion_tokens": null}'])
+    assert judge.judge(evidence()).success and judge.judge(evidence()).success
+    assert (judge.usage.prompt_tokens, judge.usage.completion_tokens) == (5, 0)
 
 
 @pytest.mark.parametrize(

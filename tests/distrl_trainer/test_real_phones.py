@@ -6,7 +6,8 @@ import pytest
 from judge_fakes import serve_judge
 from runtime_fakes import fake_spec
 
-from android_env_gym.devices.config import AdbConfig
+from android_env_gym.devices.config import AdbConfig, EmulatorConfig
+from android_env_gym.devices.make import DeviceUnavailableError
 from android_env_gym.phone.adbd.served import ServedPhone
 from android_env_gym.phone.adbd.server import AdbServer
 from android_env_gym.phone.phone import SimPhone
@@ -119,6 +120,9 @@ def test_a_device_that_cannot_exist_is_refused_before_a_worker_starts(monkeypatc
         with pytest.raises(ValueError, match=message) as caught:
             check_playable(EnvConfig(device=device, **wanted))
         assert cli.is_expected(caught.value), "the command line explains it in one line"
+    writable = AdbConfig(emulator=EmulatorConfig(read_only=False, data_root=str(tmp_path)))
+    with pytest.raises(DeviceUnavailableError, match="given twice: emulator:P"):
+        check_playable(EnvConfig(device="emulator:P,emulator:P", adb=writable, **wanted))
 
 
 # --- on served phones ---
