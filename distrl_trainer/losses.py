@@ -3,8 +3,7 @@
 Every function takes tensors of one common shape (one entry per step, usually `(N,)`) and per-step `weights`:
 the importance weight of the trajectory, 0 on padding. Every mean is `sum w l / sum w`. Every loss is to be
 *added*, times its coefficient: `policy + entropy_coef * entropy + invalid_coef * invalid + cloning_coef *
-cloning`. Pass `total`, the sum of the weights over the whole batch, to accumulate gradients over
-micro-batches: their losses then add up exactly to that of the batch. Called by the learner only.
+cloning`. Called by the learner and `value_fit`.
 Source: DistRL (arXiv 2410.14803), section 4.2 and appendix A.3; PPO's clip (arXiv 1707.06347), equation 7.
 """
 
@@ -29,18 +28,15 @@ class PolicyLoss(msgspec.Struct, frozen=True):
     clipped_share: torch.Tensor
 
 
-def weighted_mean(
-    losses: torch.Tensor, weights: torch.Tensor, total: torch.Tensor | float | None = None
-) -> torch.Tensor:
+def weighted_mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Return `sum w l / sum w`; entries of weight 0 are not read.
 
     Args:
         losses: Any shape.
-        weights: Same shape, >= 0, not all 0 unless `total` is given.
-        total: Denominator to use instead, if these are only a part of a batch.
+        weights: Same shape, >= 0, not all 0.
     """
     weighted = torch.where(weights > 0, weights * losses, torch.zeros_like(losses))
-    return weighted.sum() / (weights.sum() if total is None else total)
+    return weighted.sum() / weights.sum()
 
 
 def normalise_advantages(
@@ -99,11 +95,7 @@ def state_values(raw: torch.Tensor, kind: ValueLoss) -> torch.Tensor:
 
 
 def value_loss(
-    raw: torch.Tensor,
-    targets: torch.Tensor,
-    weights: torch.Tensor,
-    kind: ValueLoss = "huber",
-    total: torch.Tensor | float | None = None,
+    raw: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, kind: ValueLoss = "huber"
 ) -> torch.Tensor:
     """Return L_V, a scalar.
 
@@ -113,7 +105,6 @@ def value_loss(
             valid only for gamma 1 and rewards of 0 and 1.
         weights: Weight per step.
         kind: `huber` (bend at 1) or `bce`, the paper's.
-        total: See `weighted_mean`.
     """
     targets = targets.detach()
     if kind == "huber":
@@ -122,7 +113,7 @@ def value_loss(
         losses = functional.binary_cross_entropy_with_logits(raw, (targets > 0).to(raw.dtype), reduction="none")
     else:
         assert_never(kind)
-    return weighted_mean(losses, weights, total)
+    return weighted_mean(losses, weights)
 
 
 def policy_loss(
@@ -134,7 +125,6 @@ def policy_loss(
     *,
     rho_bar: float = 1.0,
     clip_eps: float = 0.2,
-    total: torch.Tensor | float | None = None,
 ) -> PolicyLoss:
     """Return `- stop(min(rho_bar, rho)) min(u A, clip(u, 1 - eps, 1 + eps) A)` with `u = pi_theta / pi_old`.
 
@@ -149,7 +139,6 @@ def policy_loss(
         weights: Weight per step.
         rho_bar: Bound of `rho`.
         clip_eps: Bound of `u` around 1.
-        total: See `weighted_mean`.
     """
     ratio = (logprobs - old_logprobs.detach()).clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).exp()
     advantages = advantages.detach()
@@ -157,24 +146,18 @@ def policy_loss(
     bounded = ratio.clamp(1.0 - clip_eps, 1.0 + clip_eps) * advantages
     losses = -rho.detach().clamp(max=rho_bar) * torch.minimum(free, bounded)
     silenced = (bounded < free).to(ratio.dtype).detach()
-    return PolicyLoss(weighted_mean(losses, weights, total), weighted_mean(silenced, weights, total))
+    return PolicyLoss(weighted_mean(losses, weights), weighted_mean(silenced, weights))
 
 
-def entropy_loss(
-    entropy: torch.Tensor,
-    token_mask: torch.Tensor,
-    weights: torch.Tensor,
-    total: torch.Tensor | float | None = None,
-) -> torch.Tensor:
+def entropy_loss(entropy: torch.Tensor, token_mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Return minus the mean entropy of the steps; a step's is the mean over its tokens.
 
     Args:
         entropy: `(N, tokens)`, exact from the logits.
         token_mask: `(N, tokens)` bool.
         weights: `(N,)`.
-        total: See `weighted_mean`.
     """
-    return -weighted_mean(token_mean(entropy, token_mask), weights, total)
+    return -weighted_mean(token_mean(entropy, token_mask), weights)
 
 
 def token_mean(per_token: torch.Tensor, token_mask: torch.Tensor) -> torch.Tensor:
@@ -184,11 +167,7 @@ def token_mean(per_token: torch.Tensor, token_mask: torch.Tensor) -> torch.Tenso
 
 
 def invalid_loss(
-    logprobs: torch.Tensor,
-    rho: torch.Tensor,
-    invalid: torch.Tensor,
-    weights: torch.Tensor,
-    total: torch.Tensor | float | None = None,
+    logprobs: torch.Tensor, rho: torch.Tensor, invalid: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
     """Return `stop(min(1, rho)) 1{a invalid} log pi(a)`, whose expected gradient is that of P(invalid).
 
@@ -197,20 +176,16 @@ def invalid_loss(
         rho: pi_old / mu, unclipped.
         invalid: Bool, whether the action could not be decoded.
         weights: Weight per step.
-        total: See `weighted_mean`.
     """
     losses = torch.where(invalid, rho.detach().clamp(max=1.0) * logprobs, torch.zeros_like(logprobs))
-    return weighted_mean(losses, weights, total)
+    return weighted_mean(losses, weights)
 
 
-def cloning_loss(
-    logprobs: torch.Tensor, weights: torch.Tensor, total: torch.Tensor | float | None = None
-) -> torch.Tensor:
-    """Return `- log pi(a)` of actions to imitate: the warm start, L_bc, `clone-only` and `filtered-bc`.
+def cloning_loss(logprobs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return `- log pi(a)` of actions to imitate: the warm start, L_bc and `clone-only`.
 
     Args:
         logprobs: log pi_theta of each action (sum over its tokens), with gradient.
         weights: Weight per step, ones for demonstrations.
-        total: See `weighted_mean`.
     """
-    return weighted_mean(-logprobs, weights, total)
+    return weighted_mean(-logprobs, weights)

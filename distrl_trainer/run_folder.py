@@ -1,6 +1,6 @@
 """The folder of a run: what lies where, and who may start or continue in it.
 
-    config.yaml  summary.json  curve.png  events.out.tfevents.*  policy/  warm/  best/  checkpoints/  weights/  inbox/
+    config.yaml  summary.json  curve.png  events.out.tfevents.*  policy/  warm/  checkpoints/  weights/  inbox/
     episodes/*.traj  evaluations/*.json
 
 Invariant: a directory under its final name is complete (written beside it, then renamed). Callers: `train_command`,
@@ -71,11 +71,8 @@ class RunFolder:
         self.summary = root / "summary.json"
         self.curve = root / "curve.png"
         self.warm = root / "warm"
-        self.best = root / "best"
         self.policy = root / "policy"
         self.checkpoints = root / "checkpoints"
-        self.weights = root / "weights"
-        self.inbox = root / "inbox"
         self.episodes = root / "episodes"
         self.evaluations = root / "evaluations"
 

@@ -20,19 +20,8 @@ _ARRIVALS_BEFORE_WARNING = 20
 _EPISODES_REMEMBERED = 256
 
 
-def expected_lag(p95_seconds: float, versions_per_second: float) -> int:
-    """Return `ceil(p95 of episode seconds x versions per second)`: how far behind a slow episode ends."""
-    # The tolerance absorbs rounding: 3 s at 1/3 versions per second is a lag of 1.
-    return math.ceil(p95_seconds * versions_per_second - 1e-9)
-
-
-def may_hand_out(p95_seconds: float, versions_per_second: float, max_lag: int) -> bool:
-    """Return whether an episode handed out now is expected to arrive within `max_lag` versions."""
-    return expected_lag(p95_seconds, versions_per_second) <= max_lag
-
-
 def publish_interval(p95_seconds: float, max_lag: int) -> float:
-    """Return the shortest time between versions, in seconds, at which `may_hand_out` holds.
+    """Return the shortest time between versions, in seconds, at which a slow episode ends `max_lag` versions behind.
 
     0 before any episode has ended; infinite for `max_lag` 0, where a version may be published only while
     no episode runs.

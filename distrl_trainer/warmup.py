@@ -1,4 +1,4 @@
-"""The supervised start: demonstrations of the oracle on train goals, then behaviour cloning until it flattens.
+"""The supervised start: demonstrations of the oracle on train goals, then behaviour cloning for a fixed schedule.
 
 Invariant: the oracle is asked in `record_demonstrations` alone, before RL, for a stated number of episodes; what
 it returns is a finished list, and nothing that runs during RL imports this module. Demonstrations are played

@@ -105,15 +105,6 @@ def test_bce_learns_the_sign_of_the_return_in_logits():
     assert torch.equal(losses.state_values(raw, "huber"), raw)
 
 
-def test_micro_batches_add_up_to_the_batch():
-    logprobs, weights = vectors(2)
-    weights = weights.abs()
-    whole = losses.cloning_loss(logprobs, weights)
-    total = weights.sum()
-    parts = sum(losses.cloning_loss(logprobs[i : i + 5], weights[i : i + 5], total) for i in range(0, 12, 5))
-    torch.testing.assert_close(parts, whole)
-
-
 def test_weight_zero_is_not_read():
     mean = losses.weighted_mean(torch.tensor([1.0, torch.nan, 3.0]), torch.tensor([1.0, 0.0, 1.0]))
     assert mean == 2.0
