@@ -358,7 +358,8 @@ class Learner:
         if not torch.isfinite(norm):
             raise LearnerError(
                 f"the gradient of update {self.updates} is not finite; the weights are those before it. "
-                "Lower algorithm.lr, or resume from an earlier checkpoint"
+                "--resume goes on from the last checkpoint; a lower algorithm.lr needs a new run, which may begin with "
+                "this one's warm start (--warmup.weights RUN/warm)"
             )
         self.optimizer.step()
         self.gradient_steps += 1
