@@ -328,9 +328,10 @@ def wilson(k: int, n: int) -> Rate:
     return Rate(k, n, k / n, float(interval.low), float(interval.high))
 
 
-def shared_instances(first: EvaluationResult, second: EvaluationResult) -> int:
-    """Return on how many instances both were counted."""
-    return len({(o.template, o.instance) for o in first.outcomes} & {(o.template, o.instance) for o in second.outcomes})
+def pairs(first: EvaluationResult, second: EvaluationResult) -> list[tuple[bool, bool]]:
+    """Return the success of both on each instance that both were counted on, in the order of `second`."""
+    earlier = {(o.template, o.instance): o.success for o in first.outcomes}
+    return [(earlier[key], o.success) for o in second.outcomes if (key := (o.template, o.instance)) in earlier]
 
 
 def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) -> Comparison:
@@ -341,14 +342,13 @@ def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) ->
     Raises:
         ValueError: They share no instance: suite, split, episodes or seed differ.
     """
-    earlier = {(o.template, o.instance): o.success for o in first.outcomes}
-    pairs = [(earlier[key], o.success) for o in second.outcomes if (key := (o.template, o.instance)) in earlier]
-    if not pairs or (first.suite, first.split) != (second.suite, second.split):
+    paired = pairs(first, second)
+    if not paired or (first.suite, first.split) != (second.suite, second.split):
         raise ValueError(
             f"nothing to pair: {first.suite}/{first.split} seed {first.seed} against "
             f"{second.suite}/{second.split} seed {second.seed}; evaluate both with the same arguments"
         )
-    differences = np.array([int(b) - int(a) for a, b in pairs], dtype=np.float64)
+    differences = np.array([int(b) - int(a) for a, b in paired], dtype=np.float64)
     low = high = float(differences.mean())
     if np.ptp(differences) > 0:
         drawn = bootstrap(
@@ -359,7 +359,7 @@ def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) ->
     discordant = only_first + only_second
     p_value = float(binomtest(only_second, discordant).pvalue) if discordant else 1.0
     return Comparison(
-        n=len(pairs),
+        n=len(paired),
         difference=float(differences.mean()),
         low=low,
         high=high,

@@ -21,7 +21,7 @@ import msgspec
 import torch
 
 from distrl_trainer.config import PolicyConfig, RunConfig
-from distrl_trainer.evaluation import EvaluationResult, check_verdicts, compare, evaluate, plan, shared_instances
+from distrl_trainer.evaluation import EvaluationResult, check_verdicts, compare, evaluate, pairs, plan
 from distrl_trainer.inspect_html import load_trajectories
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status, make_console
@@ -233,7 +233,7 @@ class _Run:
             seed=self.config.run.seed,
             chosen=phase.chosen(),
             demonstrations=len(list((self.folder.warm / DEMONSTRATIONS).glob("*.traj"))),
-            comparison=compare(before, after) if shared_instances(before, after) else None,
+            comparison=compare(before, after) if pairs(before, after) else None,
             templates_before=before.templates,
             templates_after=after.templates,
             curve=done.curve,
