@@ -73,6 +73,8 @@ class Replay:
         self._trajectories: list[Trajectory | None] = [None] * capacity_steps
         self._components = np.zeros((capacity_steps, 3))
         self._refreshed = np.zeros(capacity_steps, dtype=np.int64)
+        # Whether the components were measured by the learner, rather than put there on arrival.
+        self._measured = np.zeros(capacity_steps, dtype=np.bool_)
         self._first = 0
         self._next = 0
         self._steps = 0
@@ -112,8 +114,9 @@ class Replay:
     def add(self, trajectory: Trajectory) -> bool:
         """Append `trajectory`, evicting the oldest if it does not fit; False if its id is held already.
 
-        It gets the buffer's largest TD component (1 in an empty buffer), the ratio 1 of fresh data, and the
-        entropy of its own behaviour log-probs.
+        It gets the largest TD component among the trajectories measured since they came (1 if there is none), the
+        ratio 1 of fresh data, and the entropy of its own behaviour log-probs. What stands in for a measurement
+        neither feeds another stand-in, which would keep an outlier alive for ever, nor moves the running means.
 
         Raises:
             ValueError: Its reward is not valid, it has no step, or it is longer than the whole buffer.
@@ -127,10 +130,12 @@ class Replay:
             raise ValueError(f"trajectory {trajectory.id} has {length} steps; 1 to {self.capacity_steps} fit")
         if trajectory.id in self._names:
             return False
-        largest = self._components[self._slots(), DELTA].max(initial=0.0) if len(self) else 1.0
+        slots = self._slots()
+        measured = self._components[slots[self._measured[slots]], DELTA]
+        largest = float(measured.max()) if measured.size else 1.0
         components = np.array([[largest, min(1.0, self.config.rho_max), _behaviour_entropy(trajectory)]])
-        self._observe(components, (RHO, ENTROPY))
-        self._insert(trajectory, components[0], self._refreshes)
+        self._observe(components, (ENTROPY,))
+        self._insert(trajectory, components[0], self._refreshes, measured=False)
         return True
 
     def update(
@@ -168,6 +173,7 @@ class Replay:
             slots = ids[held] % self.capacity_steps
             self._components[slots] = components[held]
             self._refreshed[slots] = self._refreshes
+            self._measured[slots] = True
             self._observe(components[held], (DELTA, RHO, ENTROPY))
         return int(held.size)
 
@@ -225,6 +231,7 @@ class Replay:
         held = [self[int(id_)] for id_ in self.ids]
         probabilities = self.probabilities()
         evenness = 1.0 / (len(held) * np.square(probabilities).sum()) if held else 1.0
+        measured = self._measured[self._slots()]
         return {
             "trajectories": float(len(held)),
             "steps": float(self._steps),
@@ -233,6 +240,8 @@ class Replay:
             "mean_rho": float(np.nan_to_num(self._means[RHO])),
             "mean_entropy": float(np.nan_to_num(self._means[ENTROPY])),
             "evenness": float(evenness),
+            "unmeasured_share": float(np.mean(~measured)) if held else 0.0,
+            "unmeasured_draws": float(probabilities[~measured].sum()),
         }
 
     def state(self) -> dict[str, Any]:
@@ -242,6 +251,7 @@ class Replay:
             "records": [encode(self[int(id_)]) for id_ in self.ids],
             "components": self._components[slots],
             "refreshed": self._refreshed[slots],
+            "measured": self._measured[slots],
             "means": self._means.copy(),
             "counters": np.array([self._first, self._refreshes], dtype=np.int64),
         }
@@ -253,9 +263,9 @@ class Replay:
             msgspec.DecodeError: A record is not a trajectory; the content is then unchanged.
         """
         rows = [
-            (decode(record), components, int(refreshed))
-            for record, components, refreshed in zip(
-                state["records"], state["components"], state["refreshed"], strict=True
+            (decode(record), components, int(refreshed), bool(measured))
+            for record, components, refreshed, measured in zip(
+                state["records"], state["components"], state["refreshed"], state["measured"], strict=True
             )
         ]
         self._trajectories = [None] * self.capacity_steps
@@ -264,9 +274,9 @@ class Replay:
         self._first, self._refreshes = (int(value) for value in state["counters"])
         self._next = self._first
         self._means = np.array(state["means"])
-        for trajectory, components, refreshed in rows:
+        for trajectory, components, refreshed, measured in rows:
             if len(trajectory.steps) <= self.capacity_steps:
-                self._insert(trajectory, components, refreshed)
+                self._insert(trajectory, components, refreshed, measured)
 
     def save(self, folder: Path) -> None:
         """Write the content to `folder`, made if absent.
@@ -290,13 +300,14 @@ class Replay:
     def _slots(self) -> NDArray[np.int64]:
         return self.ids % self.capacity_steps
 
-    def _insert(self, trajectory: Trajectory, components: NDArray[np.float64], refreshed: int) -> None:
+    def _insert(self, trajectory: Trajectory, components: NDArray[np.float64], refreshed: int, measured: bool) -> None:
         while self._steps + len(trajectory.steps) > self.capacity_steps:
             self._evict()
         slot = self._next % self.capacity_steps
         self._trajectories[slot] = trajectory
         self._components[slot] = components
         self._refreshed[slot] = refreshed
+        self._measured[slot] = measured
         self._names.add(trajectory.id)
         self._steps += len(trajectory.steps)
         self._next += 1

@@ -20,7 +20,7 @@ from distrl_trainer.storage import write_atomic
 
 TRAJECTORIES = "trajectories.msgpack"
 ARRAYS = "replay.npz"
-_KEYS = ("components", "refreshed", "means", "counters", "sizes", "checksum")
+_KEYS = ("components", "refreshed", "measured", "means", "counters", "sizes", "checksum")
 
 
 class ReplayFileError(RuntimeError):
@@ -42,6 +42,7 @@ def write_replay(folder: Path, state: dict[str, Any]) -> None:
         buffer,
         components=state["components"],
         refreshed=state["refreshed"],
+        measured=state["measured"],
         means=state["means"],
         counters=state["counters"],
         sizes=np.array([len(record) for record in records], dtype=np.int64),

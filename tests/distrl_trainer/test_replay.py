@@ -75,7 +75,7 @@ def test_probabilities_are_the_definition():
     entropies = np.array([[0.4, 0.8], [1.0, np.nan]])
     assert replay.update(replay.ids, deltas, rhos, entropies, np.array([[True, True], [True, False]])) == 2
     raw = np.array([[2.0, 1.5, 0.6], [0.5, 0.2, 1.0]])
-    rho_mean = 0.99**2 * 1.0 + (1 - 0.99**2) * 0.85
+    rho_mean = 0.85  # only measured ratios count; the entropy of the behaviour is known on arrival
     entropy_mean = 0.99**2 * (0.99 * 0.5 + 0.01 * 1.5) + (1 - 0.99**2) * 0.8
     priorities = (raw / [1.25, rho_mean, entropy_mean] @ [1.0, 0.5, 0.25] + 0.01) ** 0.6
     np.testing.assert_allclose(replay.probabilities(), priorities / priorities.sum())
@@ -165,6 +165,40 @@ def test_new_trajectories_get_the_largest_delta_and_their_own_entropy():
     replay.update(replay.ids, np.full((1, 3), 4.0), np.ones((1, 3)), np.ones((1, 3)), one)
     replay.add(trajectory("b", logprob=-0.75))
     np.testing.assert_allclose(replay._components[1], [4.0, 1.0, 0.75])
+
+
+def test_stand_ins_do_not_keep_an_outlier_alive():
+    def measure(replay: Replay, id_: int, delta: float) -> None:
+        replay.update(np.array([id_]), *np.full((3, 1, 3), [[[delta]], [[1.0]], [[1.0]]]), np.ones((1, 3), dtype=bool))
+
+    replay = Replay(msgspec.structs.replace(CONFIG, capacity_steps=30))
+    replay.add(trajectory("a"))
+    measure(replay, 0, 100.0)
+    replay.add(trajectory("b"))
+    measure(replay, 0, 0.5)
+    for index in range(40):  # one of two is measured, so that there is a stand-in at every arrival
+        replay.add(trajectory(f"e{index}"))
+        assert replay._components[int(replay.ids[-1]) % 30, 0] == 0.5
+        if index % 2:
+            measure(replay, int(replay.ids[-1]), 0.5)
+    assert replay.stats()["mean_rho"] == 1.0
+
+
+def test_stand_ins_move_no_running_mean_and_survive_a_checkpoint(tmp_path: Path):
+    replay = filled(count=6)
+    before = replay._means.copy()
+    replay.add(trajectory("new"))
+    np.testing.assert_array_equal(replay._means[:2], before[:2])
+    assert replay.stats()["unmeasured_share"] == pytest.approx(1 / 7)
+    replay.save(tmp_path)
+    resumed = Replay(CONFIG)
+    resumed.load(tmp_path)
+    assert resumed.stats() == replay.stats()
+    replay = Replay(CONFIG)
+    for name in "abc":  # nothing was measured yet: all alike
+        replay.add(trajectory(name))
+    np.testing.assert_array_equal(replay._components[:3, 0], 1.0)
+    np.testing.assert_array_equal(np.isnan(replay._means), [True, True, False])
 
 
 def test_oldest_make_room_and_whole_trajectories_stay():
