@@ -230,29 +230,48 @@ class DistRL(ArchivedAlgorithm):
         learning_starts: int = 0,
         log_interval: int | None = None,
     ) -> RolloutReturn:
-        """Drain the fleet until `train_freq` steps have arrived that no training step has used up yet."""
-        assert self.fleet is not None
+        """Drain the fleet until `train_freq` new steps are there that no training step has used up yet.
+
+        New are steps that entered replay. The others are counted as made, so that a fleet whose episodes fail uses
+        up its budget; when that happens before there are enough new ones, learning ends here.
+        """
         callback.on_rollout_start()
-        self.fleet.share(self.books.curriculum.probabilities())
-        self.fleet.allow(self._ahead(train_freq.frequency))
-        begun = time.monotonic()
-        need = max(0, train_freq.frequency - self.books.counters.surplus_steps)
-        arrived = self.fleet.collect(need, lambda: self._stop_requested)
-        for trajectory in arrived:
-            self._episode_num += 1
-            self.books.arrive(trajectory, self.replay, self.learner, self._cycle_seconds)
-        self.fleet.acknowledge()
-        self._collect_seconds += time.monotonic() - begun
-        steps = sum(len(trajectory.steps) for trajectory in arrived)
-        callback.update_locals(locals())
-        going_on = self._count_steps(steps, callback) and not self._stop_requested
-        self.books.counters.surplus_steps += steps - (train_freq.frequency if going_on else 0)
+        episodes, steps, going_on = 0, 0, True
+        counters, frequency = self.books.counters, train_freq.frequency
+        while going_on:
+            arrived = self._take_arrivals(frequency)
+            episodes += len(arrived)
+            made = sum(len(trajectory.steps) for trajectory in arrived)
+            steps += made
+            callback.update_locals(locals())
+            going_on = self._count_steps(made, callback) and not self._stop_requested
+            if counters.surplus_steps >= frequency:
+                break
+            going_on = going_on and self.num_timesteps < self._total_timesteps
+        if going_on:
+            counters.surplus_steps -= frequency
         self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
         callback.on_rollout_end()
         if log_interval and self._episode_num - self._logged_episodes >= log_interval:
             self._logged_episodes = self._episode_num
             self.dump_logs()
-        return RolloutReturn(steps, len(arrived), continue_training=going_on)
+        return RolloutReturn(steps, episodes, continue_training=going_on)
+
+    def _take_arrivals(self, frequency: int) -> list[Trajectory]:
+        """Wait for the steps that are missing to `frequency` new ones; count, admit and return what arrives."""
+        assert self.fleet is not None
+        begun = time.monotonic()
+        surplus = self.books.counters.surplus_steps
+        self.fleet.share(self.books.curriculum.probabilities())
+        self.fleet.allow(self._ahead(frequency))
+        arrived = self.fleet.collect(max(0, frequency - surplus), lambda: self._stop_requested)
+        for trajectory in arrived:
+            self._episode_num += 1
+            new = self.books.arrive(trajectory, self.replay, self.learner, self._cycle_seconds)
+            self.books.counters.surplus_steps += new
+        self.fleet.acknowledge()
+        self._collect_seconds += time.monotonic() - begun
+        return arrived
 
     def _ahead(self, frequency: int) -> float:
         """Return how many steps collectors may be ahead: two updates' worth, and what lies in their hands."""
@@ -270,7 +289,8 @@ class DistRL(ArchivedAlgorithm):
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Learn from `gradient_steps` batches of `batch_size` environment steps; before the first, fit the values."""
         begun = time.monotonic()
-        if not len(self.replay):
+        # SB3 has compared `learning_starts` with all steps made; what counts is how many of them are in replay.
+        if not len(self.replay) or self.books.counters.new_steps <= self.learning_starts:
             return
         if not self.books.counters.values_fitted:
             held = [self.replay[int(id_)] for id_ in self.replay.ids]

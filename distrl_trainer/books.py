@@ -22,9 +22,16 @@ from distrl_trainer.trajectory import Trajectory
 
 
 class Counters(msgspec.Struct):
-    """What a run has done so far. `surplus_steps` have arrived and no training step has used them up yet."""
+    """What a run has done so far.
+
+    `new_steps` are those of the trajectories that were admitted to replay: the replay ratio and the start of learning
+    count them. Steps of episodes that failed, came too late or came twice were made and cost budget
+    (`DistRL.num_timesteps`), but nobody can learn from them. `surplus_steps` are the new ones that no training step
+    has used up yet.
+    """
 
     trajectories: int = 0
+    new_steps: int = 0
     failures: int = 0
     duplicates: int = 0
     updates: int = 0
@@ -52,7 +59,7 @@ class Books:
         self.recent: deque[Trajectory] = deque(maxlen=recent)
         self._updates_per_version = config.algorithm.updates_per_version
 
-    def arrive(self, trajectory: Trajectory, replay: Replay, learner: Learner, delay: float) -> None:
+    def arrive(self, trajectory: Trajectory, replay: Replay, learner: Learner, delay: float) -> int:
         """Count `trajectory`; put it into `replay` if it is valid, new and not too late.
 
         Args:
@@ -60,20 +67,26 @@ class Books:
             replay: Takes it.
             learner: Notes its return.
             delay: Seconds that a finished trajectory may have waited for the learner.
+
+        Returns:
+            How many new steps it brought: all of its steps or none.
         """
         self.counters.trajectories += 1
         if not trajectory.reward_valid or not trajectory.steps:
             self.counters.failures += 1
-            return
+            return 0
         self.pacer.episode_ended(trajectory.seconds + delay)
         if trajectory.id in replay:
             self.counters.duplicates += 1
-            return
+            return 0
         self.curriculum.record(trajectory.template, trajectory.success)
         self.recent.append(trajectory)
-        if self.gate.arrive(trajectory.oldest_version, self.counters.version):
-            learner.observe(trajectory)
-            replay.add(trajectory)
+        if not self.gate.arrive(trajectory.oldest_version, self.counters.version):
+            return 0
+        learner.observe(trajectory)
+        replay.add(trajectory)
+        self.counters.new_steps += len(trajectory.steps)
+        return len(trajectory.steps)
 
     def next_version(self, now: float, episodes_running: int) -> int | None:
         """Count one update; return the version to publish now, or None if it is not time yet."""
@@ -94,6 +107,7 @@ class Books:
         lags = self.gate.lags()
         return {
             "episodes": self.counters.trajectories,
+            "new_steps": self.counters.new_steps,
             "invalid_reward_share": self.counters.failures / max(1, self.counters.trajectories),
             "infra_errors": self.counters.failures,
             "duplicates": self.counters.duplicates,

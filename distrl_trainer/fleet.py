@@ -54,7 +54,8 @@ class Fleet(Protocol):
     def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
         """Return trajectories that finished since the last call, oldest first.
 
-        Waits until `steps` environment steps are among them, or `stop()` is true; 0: what is there already.
+        Waits until `steps` environment steps are among them, those of failed episodes too, or `stop()` is true; 0:
+        what is there already.
 
         Raises:
             FleetError: A collector cannot be kept alive.

@@ -64,13 +64,14 @@ def colour_frame(colour: int) -> np.ndarray:
 
 class FakePhone(gym.Env):
     """`device` chooses a fault: "sim" none, "fail-odd" breaks in the first step of every odd
-    instance, "fail-fifth" of every fifth, "dead" of every one, "exit" ends the process in the
-    middle of an episode, "truncate" runs out of time.
+    instance, "fail-fifth" of every fifth, "dead" of every one, "fail-half" at the end of every second episode of
+    a phone, "exit" ends the process in the middle of an episode, "truncate" runs out of time.
     """
 
     def __init__(self, device="sim", split="train", max_steps=6, render_mode=None, **_: Any):
         self.render_mode = render_mode
         self._device, self._split, self._max_steps = device, split, max_steps or 6
+        self._episodes = 0
         self.observation_space = spaces.Dict(
             {"screenshot": spaces.Box(0, 255, (*SCREEN, 3), np.uint8), "instruction": make_text_space(MAX_INSTRUCTION)}
         )
@@ -83,6 +84,7 @@ class FakePhone(gym.Env):
         self._instance = options.get("instance") or 0
         self._rng = np.random.default_rng(self._instance)
         self._right, self._steps = 0, 0
+        self._episodes += 1
         self._colour = int(self._rng.integers(4))
         return self._observe(), self._info()
 
@@ -90,8 +92,7 @@ class FakePhone(gym.Env):
         self._steps += 1
         odd, fifth = self._instance % 2 == 1, self._instance % 5 == 0
         if self._device == "dead" or (self._device == "fail-odd" and odd) or (self._device == "fail-fifth" and fifth):
-            failure = {"kind": "device", "message": "the fake broke"}
-            return self._observe(), 0.0, False, True, self._info() | {"failure": failure, "reward_valid": False}
+            return self._fail()
         if self._device == "exit" and self._instance % 3 == 0:
             os._exit(3)
         invalid = action.reason if isinstance(action, InvalidAction) else ""
@@ -102,9 +103,15 @@ class FakePhone(gym.Env):
         finished = isinstance(action, Finish)
         ended = success or finished or self._steps >= self._max_steps
         info = self._info() | {"is_success": success, "invalid_action": invalid, "false_completion": finished}
+        if self._device == "fail-half" and ended and self._episodes % 2 == 0:
+            return self._fail()
         if self._device == "truncate" and not ended:
             return self._observe(), 0.0, False, True, info
         return self._observe(), float(success), ended, False, info
+
+    def _fail(self):
+        failure = {"kind": "device", "message": "the fake broke"}
+        return self._observe(), 0.0, False, True, self._info() | {"failure": failure, "reward_valid": False}
 
     def _observe(self):
         return {"screenshot": colour_frame(self._colour), "instruction": f"press the colour, {self._template}"}

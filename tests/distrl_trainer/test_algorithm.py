@@ -199,6 +199,37 @@ def test_failed_and_late_trajectories_are_counted_and_never_enter_replay():
     assert model.books.gate.counts.dropped == 1 and len(model.replay) == held
 
 
+def test_steps_of_failed_episodes_are_not_new_steps():
+    replay = {"capacity_steps": 10**6}
+    for device in ("sim", "fail-half"):
+        model = make(phones=FakePhones(device=device), config=fake_config(replay=replay)).learn(1200)
+        sampled = model.books.counters.updates * model.config.algorithm.batch_steps
+        # What was collected before the first update is sampled from, but no update belongs to it.
+        ratio = sampled / (model.replay.steps - model.learning_starts)
+        assert ratio == pytest.approx(model.config.algorithm.replay_ratio, rel=0.1), device
+        assert 1200 <= model.num_timesteps < 1300
+        assert model.books.counters.new_steps == model.replay.steps
+    assert model.num_timesteps - model.replay.steps > 400
+
+
+def test_a_budget_that_failures_use_up_ends_learning_without_an_update_that_nobody_paid_for():
+    model = make(phones=FakePhones(device="fail-half"))
+    model.learn(40)
+    assert model.num_timesteps >= 40 and model.books.counters.updates == 0 and not model.books.counters.values_fitted
+
+
+def test_arrivals_that_are_too_late_or_known_are_no_new_steps():
+    model = make()
+    model.books.counters.version = 100
+    late, known = episode([0, 1, 2], name="late"), episode([0, 1, 2], name="known")
+    model.replay.add(known)
+    assert model.books.arrive(late, model.replay, model.learner, 0.0) == 0
+    assert model.books.arrive(known, model.replay, model.learner, 0.0) == 0
+    model.books.counters.version = 0
+    fresh = episode([0, 1, 2], name="fresh")
+    assert model.books.arrive(fresh, model.replay, model.learner, 0.0) == 2 == model.books.counters.new_steps
+
+
 def test_predict_remembers_frames_and_action_texts():
     policy = FakePolicy()
     model = make(policy, config=fake_config(policy={"frames": 2, "history": 1}))
