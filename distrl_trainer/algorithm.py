@@ -37,6 +37,7 @@ from distrl_trainer.policy.base import Policy
 from distrl_trainer.policy.loading import load_policy
 from distrl_trainer.prediction import predict_actions
 from distrl_trainer.replay import Replay
+from distrl_trainer.run_lock import hold
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.value_fit import fit_values
 from distrl_trainer.vec_env import PhoneVecEnv
@@ -177,23 +178,25 @@ class DistRL(ArchivedAlgorithm):
         Ends early, with everything in order, after `request_stop` or when a callback returns False.
 
         Raises:
+            FolderInUseError: Another process learns in this folder.
             FleetError: Collectors cannot be kept alive.
             LearnerError: A loss is not finite.
             StorageError: The disk is full.
         """
-        self.fleet = self._make_fleet()
-        try:
-            self.fleet.publish(cast(Policy, self.policy), self.books.counters.version)
-            self.fleet.start()
-            return super().learn(
-                total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
-            )
-        finally:
-            self._fleet_state = self.fleet.state()
-            self.fleet.close()
-            self._fleet_stats = self.fleet.stats()
-            self.fleet = None
-            self._stop_requested = False
+        with hold(self.folder):
+            self.fleet = self._make_fleet()
+            try:
+                self.fleet.publish(cast(Policy, self.policy), self.books.counters.version)
+                self.fleet.start()
+                return super().learn(
+                    total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+                )
+            finally:
+                self._fleet_state = self.fleet.state()
+                self.fleet.close()
+                self._fleet_stats = self.fleet.stats()
+                self.fleet = None
+                self._stop_requested = False
 
     def _setup_learn(
         self,

@@ -91,12 +91,12 @@ def load(folder: Path) -> dict[str, Tree]:
         if not name.endswith(".msgpack"):
             continue
         part = name.removesuffix(".msgpack")
-        tensors = load_file(folder / f"{part}.safetensors") if f"{part}.safetensors" in manifest.files else {}
         try:
+            tensors = load_file(folder / f"{part}.safetensors") if f"{part}.safetensors" in manifest.files else {}
             skeleton = msgspec.msgpack.decode((folder / name).read_bytes())
-        except msgspec.DecodeError as error:
-            raise CheckpointError(f"checkpoint {folder}: {name} is not msgpack: {error}") from error
-        parts[part] = _join(skeleton, tensors)
+            parts[part] = _join(skeleton, tensors)
+        except (msgspec.DecodeError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"checkpoint {folder}: {part} cannot be read: {error!r}") from error
     return parts
 
 
@@ -110,11 +110,13 @@ def verify(folder: Path) -> Manifest:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except OSError as error:
         raise CheckpointError(f"checkpoint {folder} has no {MANIFEST}: it is half-written") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(f"checkpoint {folder}: {MANIFEST} is damaged: {error}") from error
     if manifest.format != FORMAT:
         raise CheckpointError(f"checkpoint {folder} has format {manifest.format}; this version reads {FORMAT}")
     for name, expected in manifest.files.items():
+        if not (folder / name).is_file():  # a pipe would never end
+            raise CheckpointError(f"checkpoint {folder}: {name} is missing")
         try:
             got = _sha256(folder / name)
         except OSError as error:
@@ -125,14 +127,26 @@ def verify(folder: Path) -> Manifest:
 
 
 def latest_good(root: Path) -> Path | None:
-    """Return the newest intact checkpoint under `root`, or None; each damaged one is named in the log, none deleted."""
+    """Return the newest intact checkpoint under `root`, None if there is none at all.
+
+    Each damaged one is named in the log, none deleted.
+
+    Raises:
+        CheckpointError: There are some, and all are damaged.
+    """
+    refused: list[CheckpointError] = []
     for folder in reversed(_all(root)):
         try:
             verify(folder)
         except CheckpointError as error:
             LOG.warning("refused: %s; trying the one before", error)
+            refused.append(error)
             continue
         return folder
+    if refused:
+        raise CheckpointError(
+            f"no checkpoint under {root} is intact ({refused[0]}); put back a copy of one, or start a new run"
+        )
     return None
 
 

@@ -40,6 +40,8 @@ EXPECTED = frozenset(
         "distrl_trainer.policy.loading.ModelError",
         "distrl_trainer.replay_files.ReplayFileError",
         "distrl_trainer.run_folder.RunFolderError",
+        "distrl_trainer.run_lock.FolderInUseError",
+        "distrl_trainer.seals.SealError",
         "distrl_trainer.settings.ConfigError",
         "distrl_trainer.storage.StorageError",
         "distrl_trainer.value_fit.ValueHeadError",

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, turned into a flag where a run can stop in order and into an exception where it cannot.
+"""SIGINT, SIGTERM and SIGHUP, turned into a flag where a run can stop in order and into an exception where it cannot.
 
 Invariant: a second signal always ends what is going on. Caller: `train_command`, in the main thread.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,7 +28,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+            # nohup has SIGHUP ignored: a run started with it survives its terminal.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(

@@ -20,10 +20,13 @@ from distrl_trainer.trajectory import Step, Trajectory
 
 # Level 1: on a 448x224 screen 2.2 ms to write and 0.6 ms to read; higher levels cost more for ~5% fewer bytes.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+MAX_PIXELS = 3840 * 2160
+"""Pixels of the largest frame that is decoded: a 4K screen. Phones have at most 1440x3200."""
 
 
 class FrameError(ValueError):
-    """A stored frame that is no PNG image."""
+    """A stored frame that is no PNG image, or a larger one than is decoded."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -55,15 +58,32 @@ def encode_frame(frame: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
-def decode_frame(data: bytes) -> NDArray[np.uint8]:
-    """Return the `(height, width, 3)` uint8 RGB image in `data`.
+def frame_size(data: bytes) -> tuple[int, int]:
+    """Return (height, width) as the header of the PNG image in `data` claims.
 
     Raises:
-        FrameError: `data` is no image.
+        FrameError: `data` is no PNG image.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
+    end = len(_PNG_START) + 8  # the header begins with width and height, 4 bytes each
+    if len(data) < end or not data.startswith(_PNG_START):
         raise FrameError(f"a stored frame of {len(data)} bytes is no PNG image")
+    return int.from_bytes(data[end - 4 : end], "big"), int.from_bytes(data[end - 8 : end - 4], "big")
+
+
+def decode_frame(data: bytes, *, limit: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Return the `(height, width, 3)` uint8 RGB image in `data`.
+
+    Nothing is allocated for an image that claims more pixels than `limit`.
+
+    Raises:
+        FrameError: `data` is no PNG image, or a larger one.
+    """
+    height, width = frame_size(data)
+    if not 0 < height * width <= limit:
+        raise FrameError(f"a stored frame of {len(data)} bytes claims {width}x{height} pixels; allowed are {limit}")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None or image.shape[:2] != (height, width):
+        raise FrameError(f"a stored frame of {len(data)} bytes is a damaged PNG image of {width}x{height} pixels")
     return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
 
 

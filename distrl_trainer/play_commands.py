@@ -30,9 +30,10 @@ from distrl_trainer.observations import View
 from distrl_trainer.phones import env_spec
 from distrl_trainer.policy import Policy, load_policy
 from distrl_trainer.policy.loading import is_policy
+from distrl_trainer.recorded import EpisodeFiles
 from distrl_trainer.settings import load_config, nearest
 from distrl_trainer.storage import write_atomic
-from distrl_trainer.trajectory import Trajectory, encode
+from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.warmup import record_demonstrations
 
 NAMED = ("random", "oracle")
@@ -41,7 +42,7 @@ NAMED = ("random", "oracle")
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the success rate of a policy: `distrl-train eval`."""
     config = playing_settings(arguments)
-    record = _recorder(arguments.record) if arguments.record else None
+    record = EpisodeFiles(arguments.record, keeps_earlier=True).write if arguments.record else None
     if arguments.policy == "oracle":
         if record is not None:
             raise EvaluationError("--record needs a policy or random; the oracle sees no frames. Use `collect`")
@@ -66,7 +67,7 @@ def collect(arguments: argparse.Namespace) -> int:
     """Write episodes as trajectories, sampled as in training: `distrl-train collect`."""
     arguments.split = arguments.split or "train"
     config = playing_settings(arguments)
-    record = _recorder(arguments.out)
+    record = EpisodeFiles(arguments.out, keeps_earlier=True).write
     if arguments.policy == "oracle":
         result = _play_oracle(config, record)
     else:
@@ -193,19 +194,6 @@ def _play_oracle(config: RunConfig, record: Callable[[Trajectory], None]) -> Eva
         record=record,
     )
     return summarise(config.env.suite, settings.split, settings.seed, [outcome_of(item) for item in demonstrations])
-
-
-def _recorder(folder: Path) -> Callable[[Trajectory], None]:
-    """Return what writes each trajectory to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def record(trajectory: Trajectory) -> None:
-        # Not the task's id: a line of an instruction file keeps its id however often it is played.
-        task = f"{trajectory.template}/{trajectory.split}/{trajectory.instance}"
-        name = (task if trajectory.task_id else trajectory.id).replace("/", "_")
-        write_atomic(folder / f"{name}.traj", encode(trajectory))
-
-    return record
 
 
 def _progress(total: int) -> Callable[[int], None]:

@@ -28,7 +28,6 @@ from distrl_trainer.phones import env_specs, workers_for
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.report import CurvePoint
 from distrl_trainer.run_folder import RunFolder
-from distrl_trainer.settings import to_yaml
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.vec_env import PhoneVecEnv
 
@@ -165,8 +164,10 @@ class RLPhase:
             self.progress, seconds=self.progress.seconds + time.monotonic() - self._begun
         )
         parts = {**self.model.training_state(), "phase": msgspec.to_builtins(progress), "best": self._best}
-        files = {"config.yaml": to_yaml(self.config)}
+        files = {"config.yaml": self.folder.settings_text(self.config)}
         checkpoint.save(self.folder.checkpoints, self.done, parts, files=files)
+        if not self.folder.saved.exists():
+            self.folder.write(self.folder.saved, {"first_checkpoint": self.done})
         checkpoint.prune(self.folder.checkpoints, self.config.run.keep_checkpoints)
         self._saved_at = self.done
 
@@ -262,11 +263,18 @@ class RLPhase:
     def _restore(self) -> None:
         newest = checkpoint.latest_good(self.folder.checkpoints)
         if newest is None:
+            self.folder.check_nothing_saved()
             return
+        self.folder.check_settings_of(newest, self.config)
         parts = checkpoint.load(newest)
-        self.progress = msgspec.convert(parts.pop("phase"), Progress)
-        self._best = parts.pop("best")
-        self.model.load_training_state(parts)
+        try:
+            self.progress = msgspec.convert(parts.pop("phase"), Progress)
+            self._best = parts.pop("best")
+            self.model.load_training_state(parts)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise checkpoint.CheckpointError(
+                f"checkpoint {newest} does not fit this run ({type(error).__name__}: {error})"
+            ) from error
         self._saved_at = self.done
         self._view.note(f"continuing from {newest.name}")
 

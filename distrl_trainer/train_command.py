@@ -11,8 +11,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import cv2
 import msgspec
 import torch
 
+from distrl_trainer import seals
 from distrl_trainer.config import PolicyConfig, RunConfig
 from distrl_trainer.evaluation import EvaluationResult, check_verdicts, compare, evaluate, pairs, plan
 from distrl_trainer.inspect_html import load_trajectories
@@ -29,11 +30,12 @@ from distrl_trainer.observations import View
 from distrl_trainer.phones import check_playable, env_spec
 from distrl_trainer.play_commands import emit_json
 from distrl_trainer.policy import Policy, load_policy
-from distrl_trainer.policy.loading import torch_device
+from distrl_trainer.policy.loading import is_policy, torch_device
+from distrl_trainer.recorded import EpisodeFiles
 from distrl_trainer.report import CurvePoint, Summary, plot_curve, result_table, write_summary
 from distrl_trainer.rl_phase import RLPhase
-from distrl_trainer.run_folder import RunFolder, read_json, write_folder, write_json
-from distrl_trainer.storage import write_atomic
+from distrl_trainer.run_folder import RunFolder, RunFolderError, write_model
+from distrl_trainer.run_lock import LOCK, hold
 from distrl_trainer.trajectory import Trajectory, encode
 from distrl_trainer.warmup import CloningResult, clone, load_demonstrations, record_demonstrations
 
@@ -49,10 +51,18 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> int:
         plan(config.env.suite, split, episodes=1, seed=0)
     check_playable(config.env)
     torch_device(config.policy.device)
-    if arguments.resume:
-        folder.store(config)
-    else:
-        folder.begin(config)
+    with folder.own():
+        if arguments.resume:
+            # Again, now that nobody else can change them.
+            config = folder.resumed(arguments.config, arguments.overrides)
+            folder.check_intact()
+            folder.store(config)
+        else:
+            folder.begin(config)
+        return _train(arguments, config, folder)
+
+
+def _train(arguments: argparse.Namespace, config: RunConfig, folder: RunFolder) -> int:
     console = make_console(stderr=arguments.json)
     _set_threads(config)
     try:
@@ -79,7 +89,7 @@ def warmup(arguments: argparse.Namespace, config: RunConfig) -> int:
     """Make the supervised start alone and write its policy."""
     console = make_console(stderr=arguments.json)
     _set_threads(config)
-    with LiveView(console) as view:
+    with _own_target(arguments.out), LiveView(console) as view:
         result = make_warm_start(config, arguments.out, view)
     if arguments.json:
         emit_json({"out": str(arguments.out), "cloning": msgspec.to_builtins(result)})
@@ -88,17 +98,49 @@ def warmup(arguments: argparse.Namespace, config: RunConfig) -> int:
     return 0
 
 
-def make_warm_start(config: RunConfig, target: Path, view: LiveView) -> CloningResult | None:
+@contextmanager
+def _own_target(target: Path) -> Iterator[None]:
+    """Be the one process that replaces `target` while inside.
+
+    Raises:
+        RunFolderError: Something is there that is no policy.
+        FolderInUseError: Another process writes there, or in the run that it belongs to.
+        StorageError: The disk refused.
+    """
+    if target.exists() and not is_policy(target) and (target.is_file() or any(target.iterdir())):
+        raise RunFolderError(f"{target} exists and holds no policy; choose another --out")
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    in_a_run = (target.parent / "config.yaml").is_file()
+    lock = target.parent / LOCK if in_a_run else target.with_name(f".{target.name}.lock")
+    with hold(target, lock):
+        try:
+            yield
+        finally:
+            if not in_a_run:
+                lock.unlink(missing_ok=True)
+
+
+def make_warm_start(config: RunConfig, target: Path, view: LiveView, run: str = "") -> CloningResult | None:
     """Write the warm policy and its demonstrations to `target`, whole or not at all.
+
+    Args:
+        config: Settings.
+        target: Folder that is made or replaced.
+        view: Shows how it goes.
+        run: Identity of the run that it is for, if any.
 
     Returns:
         How cloning went; None if there was nothing to clone.
 
     Raises:
         ModelError: No such model.
+        SealError: `warmup.weights` is damaged.
         WarmupError: The demonstrations cannot be had, or cloning diverged.
         StorageError: The disk refused.
     """
+    if config.warmup.weights:
+        seals.check_manifest(Path(config.warmup.weights))
     settings, shown = config.warmup, View(config.policy.frames, config.policy.history)
     start = msgspec.structs.replace(config.policy, model=settings.weights or config.policy.model)
     policy = load_policy(start, seed=config.run.seed)
@@ -128,7 +170,7 @@ def make_warm_start(config: RunConfig, target: Path, view: LiveView) -> CloningR
         if result is not None:
             (folder / "cloning.json").write_bytes(msgspec.json.encode(result))
 
-    write_folder(target, fill)
+    write_model(target, fill, run)
     return result
 
 
@@ -142,18 +184,18 @@ class _Run:
         self.after: EvaluationResult | None = None
         self._view = view
         self._interrupts = interrupts
-        self._clock = folder.root / "seconds.json"
-        self._seconds: dict[str, float] = read_json(self._clock, dict[str, float]) or {}
+        self._seconds: dict[str, float] = folder.read(folder.seconds, dict[str, float]) or {}
 
     def go(self) -> Summary:
         """Go through all phases that are not complete and return the summary."""
         if not self.folder.warm.is_dir():
-            self._timed("warm start", lambda: make_warm_start(self.config, self.folder.warm, self._view))
+            run = self.folder.run
+            self._timed("warm start", lambda: make_warm_start(self.config, self.folder.warm, self._view, run))
         self.before = self._evaluation("before", lambda: self._load(self.folder.warm), None)
         phase = RLPhase(self.config, self.folder, self._kept_demonstrations(), self._view, self._interrupts)
         self._view.phase("control arm: cloning" if phase.is_control else "RL")
         phase.run()
-        write_folder(self.folder.policy, phase.policy.save)
+        self.folder.write_model(self.folder.policy, phase.policy.save)
         recorder = _Recorder(self.folder.episodes, self.config.run.record_episodes, len(self.before.templates))
         name = f"after-{phase.progress.best_steps:09d}-{self.config.run.total_env_steps:09d}"
         self.after = self._evaluation(name, lambda: phase.policy, recorder)
@@ -173,7 +215,7 @@ class _Run:
         begun = time.monotonic()
         work()
         self._seconds[name.replace(" ", "_")] = time.monotonic() - begun
-        write_json(self._clock, self._seconds)
+        self.folder.write(self.folder.seconds, self._seconds)
 
     def _load(self, folder: Path) -> Policy:
         return load_policy(_at(self.config.policy, folder), seed=self.config.run.seed)
@@ -187,7 +229,7 @@ class _Run:
     ) -> EvaluationResult:
         """Return the stored evaluation, or make and store it."""
         path = self.folder.evaluations / f"{name}.json"
-        stored = read_json(path, EvaluationResult)
+        stored = self.folder.read(path, EvaluationResult)
         label = name.partition("-")[0]
         if stored is None:
             settings = self.config.eval
@@ -205,10 +247,10 @@ class _Run:
                     progress=lambda done: self._view.update(Status(done=done, total=settings.episodes)),
                 )
                 check_verdicts(result)
-                write_json(path, result)
+                self.folder.write(path, result)
 
             self._timed(label, work)
-            stored = read_json(path, EvaluationResult)
+            stored = self.folder.read(path, EvaluationResult)
             assert stored is not None
         self._view.evaluated(f"{label}, {stored.split} goals", str(stored.success))
         return stored
@@ -244,7 +286,7 @@ class _Recorder:
     """Writes the first `count` episodes that have a verdict, spread evenly over the `templates`."""
 
     def __init__(self, folder: Path, count: int, templates: int) -> None:
-        self._folder = folder
+        self._files = EpisodeFiles(folder, keeps_earlier=False)
         self._left = count
         self._each = math.ceil(count / max(1, templates))
         self._seen: Counter[str] = Counter()
@@ -254,8 +296,7 @@ class _Recorder:
             return
         self._seen[trajectory.template] += 1
         self._left -= 1
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._folder / f"{trajectory.task_id.replace('/', '_')}.traj", encode(trajectory))
+        self._files.write(trajectory)
 
 
 def _demonstrations(config: RunConfig, policy: Policy, view: LiveView) -> Sequence[Trajectory]:
