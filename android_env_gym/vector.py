@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -111,13 +111,16 @@ class AsyncEnvPool:
             self._underway[id_] = command
             self._backend.submit(id_, command)
 
-    def recv(self, min_ready: int = 1, timeout: float | None = None) -> list[Result]:
+    def recv(
+        self, min_ready: int = 1, timeout: float | None = None, *, executed: Callable[[], None] | None = None
+    ) -> list[Result]:
         """Return the results that are ready, at least `min_ready`, fewer only after `timeout` seconds.
 
         Args:
             min_ready: How many results to wait for.
             timeout: Seconds to wait at most; None waits as long as it takes (a hung worker is ended by the
                 pool's `step_timeout`). Ignored with `workers=0`, where every command is executed here and now.
+            executed: Called after each command that is executed in this process, as a sign of life.
 
         Raises:
             ValueError: `min_ready` exceeds the number of commands under way.
@@ -125,7 +128,11 @@ class AsyncEnvPool:
         """
         if not 0 <= min_ready <= len(self._underway):
             raise ValueError(f"min_ready: got {min_ready}, but {len(self._underway)} commands are under way")
-        return [self._result(outcome) for outcome in self._backend.collect(min_ready, timeout)]
+        if isinstance(self._backend, _InProcess):
+            outcomes = self._backend.collect(executed)
+        else:
+            outcomes = self._backend.collect(min_ready, timeout)
+        return [self._result(outcome) for outcome in outcomes]
 
     def close(self) -> None:
         """Close the environments and end the worker processes; may be called twice, and happens at exit."""
@@ -180,11 +187,13 @@ class _InProcess:
     def submit(self, id_: int, command: Command) -> None:
         self._queue.append((id_, command))
 
-    def collect(self, min_ready: int, timeout: float | None) -> list[Outcome]:
+    def collect(self, executed: Callable[[], None] | None) -> list[Outcome]:
         outcomes: list[Outcome] = []
         while self._queue:
             id_, command = self._queue.popleft()
             outcomes.append(execute(self._envs[id_], id_, command))
+            if executed is not None:
+                executed()
         return outcomes
 
     def close(self) -> None:

@@ -25,13 +25,15 @@ from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.observations import View, encode_action, encode_frame, window
 from distrl_trainer.policy.base import Decision, Observation, Policy
 from distrl_trainer.prompts import action_text
-from distrl_trainer.quarantine import Quarantine
+from distrl_trainer.quarantine import Quarantine, QuarantineState
 from distrl_trainer.shaping import ShapingConfig, shaping_reward
 from distrl_trainer.trajectory import Step, Trajectory
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES_IN_A_ROW = 30
+# A guess at real devices: eight of them, each of which takes 2 s for a step, answer every quarter of a second.
+TURN_SECONDS = 0.25
 
 
 class CollectorError(RuntimeError):
@@ -81,6 +83,15 @@ class CollectorStats(msgspec.Struct):
     seconds: float = 0.0
     act_seconds: float = 0.0
     step_seconds: float = 0.0
+
+
+class CollectorState(msgspec.Struct, frozen=True):
+    """Where a collector continues that has no episode in flight: all that its further draws and choices follow from."""
+
+    episodes: int
+    turns: int
+    failures_in_a_row: int
+    quarantine: QuarantineState
 
 
 class _Episode:
@@ -136,7 +147,10 @@ class Collector:
         name: Determines every random draw.
         view: How much of the past the policy is shown.
         shaping: Penalties stored beside the task reward.
-        first_episode: Number of the first episode (more than 0 when a run is resumed).
+        clock: Seconds by which phones that fail sit out; None: every turn counts as `TURN_SECONDS`, so that equal
+            seeds play equal episodes however fast the machine is.
+        beat: Called whenever a part of a turn is done: a step, acting on a batch, handing over an episode. Whoever
+            hears nothing for longer than any of these may take knows that the collector hangs.
     """
 
     def __init__(
@@ -150,10 +164,11 @@ class Collector:
         name: CollectorName,
         view: View,
         shaping: ShapingConfig | None = None,
-        first_episode: int = 0,
+        clock: Callable[[], float] | None = None,
+        beat: Callable[[], None] | None = None,
     ) -> None:
         self.stats = CollectorStats()
-        self.episodes_started = first_episode
+        self.episodes_started = 0
         self._pool = pool
         self._policy = policy
         self._tasks = tasks
@@ -165,7 +180,9 @@ class Collector:
         self._playing: dict[int, _Episode] = {}
         self._free = list(range(len(pool)))
         self._failures_in_a_row = 0
-        self._quarantine = Quarantine(len(pool))
+        self._turns = 0
+        self._quarantine = Quarantine(len(pool), clock or (lambda: TURN_SECONDS * self._turns))
+        self._beat = beat or (lambda: None)
         self._started = time.monotonic()
         self._generator = torch.Generator()
 
@@ -181,6 +198,16 @@ class Collector:
         self.stats.seconds = time.monotonic() - self._started
         return self.stats
 
+    def state(self) -> CollectorState:
+        """Return where to continue; exact while no episode is in flight."""
+        return CollectorState(self.episodes_started, self._turns, self._failures_in_a_row, self._quarantine.state())
+
+    def load_state(self, state: CollectorState) -> None:
+        """Install what `state` returned."""
+        self.episodes_started, self._turns = state.episodes, state.turns
+        self._failures_in_a_row = state.failures_in_a_row
+        self._quarantine.load_state(state.quarantine)
+
     def turn(self, timeout: float | None = None) -> int:
         """Hand out episodes, receive whoever is ready, act on their observations, send.
 
@@ -193,11 +220,14 @@ class Collector:
         Raises:
             CollectorError: `MAX_FAILURES_IN_A_ROW` episodes in a row failed for reasons of the infrastructure.
         """
+        self._turns += 1
+        self._beat()
         self._hand_out()
         if not self._playing:
             return 0
         begun = time.perf_counter()
-        results = sorted(self._pool.recv(min_ready=1, timeout=timeout), key=lambda result: result.id)
+        arrived = self._pool.recv(min_ready=1, timeout=timeout, executed=self._beat)
+        results = sorted(arrived, key=lambda result: result.id)
         before = self.stats.env_steps
         waiting = [result.id for result in results if self._receive(result)]
         received = time.perf_counter()
@@ -245,6 +275,7 @@ class Collector:
         self.stats.episodes += 1
         self.stats.failures += failed
         self._emit(self._finish(episode, result))
+        self._beat()
         self._free.append(result.id)
         self._count_failures(failed, result)
         return False
@@ -264,6 +295,7 @@ class Collector:
     def _act(self, phones: list[int]) -> None:
         """Choose an action for each of `phones` in one batch and send them."""
         self._weights.refresh(self._policy)
+        self._beat()
         episodes = [self._playing[phone] for phone in phones]
         shown = [episode.observation(self._view) for episode in episodes]
         decisions = self._policy.act(shown, generator=self._generator)

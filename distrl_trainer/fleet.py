@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from android_env_gym.vector import AsyncEnvPool
-from distrl_trainer.collector import Collector, CollectorError, CollectorName, CollectorStats
+from distrl_trainer.collector import Collector, CollectorError, CollectorName, CollectorState, CollectorStats
 from distrl_trainer.curriculum import TaskRequest, draw_task
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
@@ -140,6 +140,14 @@ class Retries:
         self._attempts[key] = attempt
         return TaskRequest(*key, attempt=attempt)
 
+    def state(self) -> list[list[Any]]:
+        """Return template, instance and attempts of each task that failed and is not through yet."""
+        return [[*key, attempts] for key, attempts in self._attempts.items()]
+
+    def load_state(self, state: list[list[Any]]) -> None:
+        """Install what `state` returned."""
+        self._attempts = {(str(template), int(instance)): int(attempts) for template, instance, attempts in state}
+
 
 class SharedWeights:
     """A `WeightSource` for a policy that the learner trains in place: nothing has to be loaded."""
@@ -172,14 +180,19 @@ class SerialFleet:
         shaping: ShapingConfig | None = None,
     ) -> None:
         self._pool = pool
-        self._policy = policy
-        self._seed = seed
-        self._view = view
-        self._shaping = shaping
         self._queue = TaskQueue(templates)
         self._retries = Retries()
         self._finished: list[Trajectory] = []
-        self._collector = self._make_collector(0)
+        self._collector = Collector(
+            pool,
+            policy,
+            self._queue,
+            SharedWeights(),
+            self._take,
+            name=CollectorName(seed=seed),
+            view=view,
+            shaping=shaping,
+        )
 
     def start(self) -> None:
         """Do nothing: a serial fleet collects when asked."""
@@ -228,16 +241,18 @@ class SerialFleet:
         return fleet_stats([self._collector.count()])
 
     def state(self) -> dict[str, Any]:
-        """Return the number of episodes started, from which all further draws follow, and the tasks due again."""
+        """Return where collector, tasks due again and their attempts stand; exact between two rounds."""
         return {
-            "episodes": self._collector.episodes_started,
+            "collector": msgspec.to_builtins(self._collector.state()),
             "probabilities": self._queue.probabilities,
             "again": msgspec.to_builtins(self._queue.due()),
+            "attempts": self._retries.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue after the episodes that `state` counts."""
-        self._collector = self._make_collector(int(state["episodes"]))
+        """Continue where `state` stood."""
+        self._collector.load_state(msgspec.convert(state["collector"], CollectorState))
+        self._retries.load_state(state["attempts"])
         self._queue.probabilities = np.asarray(state["probabilities"], dtype=np.float64)
         for request in msgspec.convert(state["again"], list[TaskRequest]):
             self._queue.again(request)
@@ -245,19 +260,6 @@ class SerialFleet:
     def close(self) -> None:
         """Close the phones."""
         self._pool.close()
-
-    def _make_collector(self, first_episode: int) -> Collector:
-        return Collector(
-            self._pool,
-            self._policy,
-            self._queue,
-            SharedWeights(),
-            self._take,
-            name=CollectorName(seed=self._seed),
-            view=self._view,
-            shaping=self._shaping,
-            first_episode=first_episode,
-        )
 
     def _take(self, trajectory: Trajectory) -> None:
         self._finished.append(trajectory)

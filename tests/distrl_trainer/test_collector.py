@@ -31,12 +31,12 @@ class Bumps:
         return True
 
 
-def play(count=6, phones=3, device="sim", seed=1, weights=None, policy=None, workers=0, first_episode=0, name=None):
+def play(count=6, phones=3, device="sim", seed=1, weights=None, policy=None, workers=0, name=None):
     found = []
     pool = fake_pool(phones, device, workers)
     collector = Collector(
         pool, policy or FakePolicy(), Tasks(count), weights or SharedWeights(), found.append,
-        name=name or CollectorName(seed=seed), view=VIEW, first_episode=first_episode,
+        name=name or CollectorName(seed=seed), view=VIEW,
     )  # fmt: skip
     try:
         while collector._tasks.waiting or collector.in_flight:

@@ -38,7 +38,7 @@ class FakePool:
     def send(self, commands, ids):
         self.waiting += list(zip(commands, ids, strict=True))
 
-    def recv(self, min_ready=1, timeout=None):
+    def recv(self, min_ready=1, timeout=None, executed=None):
         results = [self._do(command, id_) for command, id_ in self.waiting]
         self.waiting = []
         return results

@@ -1,5 +1,6 @@
 """Fleets: serial is reproducible, processes survive kills and leave nothing behind."""
 
+import itertools
 import os
 import signal
 import time
@@ -62,6 +63,31 @@ def test_serial_state_continues_exactly():
     later = whole.collect(30, never)
     assert played(resumed.collect(30, never)) == played(later)
     assert not {item.id for item in first} & {item.id for item in later}
+
+
+@pytest.mark.parametrize("device", ["fail-odd", "fail-fifth", "fail-half"])
+def test_how_fast_the_clock_runs_changes_no_round_when_phones_fail(monkeypatch, device):
+    rounds, ticks = [], itertools.count()
+    for second in (1e-6, 30.0):
+        monkeypatch.setattr(time, "monotonic", lambda second=second: second * next(ticks))
+        fleet = serial(device)
+        rounds.append([played(fleet.collect(40, never)) for _ in range(6)])
+    assert rounds[0] == rounds[1]
+
+
+@pytest.mark.parametrize("device", ["fail-odd", "fail-fifth", "fail-half"])
+def test_serial_state_continues_exactly_when_phones_fail(device):
+    whole = serial(device)
+    rounds = [played(whole.collect(25, never)) for _ in range(8)]
+    for cut in (1, 3, 5):
+        part = serial(device)
+        for _ in range(cut):
+            part.collect(25, never)
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(part.state(), enc_hook=lambda a: a.tolist()))
+        # The phones stay as they are: what is stored is the fleet.
+        resumed = SerialFleet(part._pool, FakePolicy(), TEMPLATES, seed=0, view=VIEW)
+        resumed.load_state(state)
+        assert [played(resumed.collect(25, never)) for _ in range(cut, 8)] == rounds[cut:]
 
 
 def test_serial_stops_on_request_and_finishes_what_runs():
