@@ -5,8 +5,9 @@ any `--section.field value` of `distrl-train` for all runs. Every run goes throu
 time, into `DIR/seed-K/ARM`. All arms of a seed start from the same warm start, made by the first of them to run.
 
 - `aride` is the trainer as it is; `clone-only` the control: the same time goes into cloning the same demonstrations.
-- `no-NAME` switches off one ingredient (`distrl_trainer.config.ABLATIONS`); `no-value` replaces V as the baseline of
-  advantages by a running mean per template; `vtrace` and `td0` set the trace decay to 1 and 0.
+- `no-NAME` switches off one ingredient (`distrl_trainer.config.ABLATIONS`): `no-retrace` takes plain returns for
+  advantages, `no-penalty` also takes the penalties from the reward. `no-value` puts a running mean per template in the
+  place of V and keeps Retrace; `vtrace` and `td0` set the trace decay to 1 and 0.
 
 Runs that are complete are used again and those cut short are resumed, so a benchmark can be continued and extended; a
 run with other settings is refused by name.

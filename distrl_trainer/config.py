@@ -24,6 +24,7 @@ PositiveFloat = Annotated[float, Meta(gt=0)]
 AlgorithmName = Literal["aride", "vtrace", "td0", "clone-only"]
 Ablation = Literal["dper", "retrace", "entropy", "penalty", "async", "curriculum", "bc"]
 Advantage = Literal["std", "raw", "centred", "indicator"]
+Estimate = Literal["retrace", "monte-carlo"]
 Baseline = Literal["value", "task_ema", "both"]
 ValueLoss = Literal["huber", "bce"]
 
@@ -106,8 +107,10 @@ class AlgorithmConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Demonstration steps beside each minibatch of the policy loss."""
     advantage: Advantage = "std"
     """Divided by its standard deviation, as it is, also centred, or 1 where positive."""
+    advantage_estimate: Estimate = "retrace"
+    """Retrace, or without its correction the plain return ("monte-carlo"); V is fitted by Retrace either way."""
     advantage_baseline: Baseline = "value"
-    """What is subtracted from returns: V(s), a running mean per template, or both."""
+    """What stands for the value of a state in advantages: V(s), a running mean per template, or half of each."""
     negative_advantage_scale: Unit = 0.3
     """Factor on negative advantages."""
     lr: PositiveFloat = 2e-4
@@ -284,9 +287,9 @@ PRESETS: dict[str, dict[str, dict[str, object]]] = {
 
 ABLATIONS: dict[str, dict[str, dict[str, object]]] = {
     "dper": {"replay": {"prioritised": False}},
-    "retrace": {"algorithm": {"lambda_": 0.0}},
+    "retrace": {"algorithm": {"advantage_estimate": "monte-carlo"}},
     "entropy": {"algorithm": {"entropy_coef": 0.0}},
-    "penalty": {"algorithm": {"invalid_coef": 0.0}},
+    "penalty": {"algorithm": {"invalid_coef": 0.0}, "shaping": {"invalid": 0.0, "empty_type": 0.0, "repeat": 0.0}},
     "async": {"fleet": {"kind": "serial"}},
     "curriculum": {"fleet": {"curriculum": False}},
     "bc": {"algorithm": {"cloning_coef": 0.0}},

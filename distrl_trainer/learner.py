@@ -21,7 +21,7 @@ from torch import Tensor
 from distrl_trainer.config import AlgorithmConfig
 from distrl_trainer.curriculum import RunningMeans
 from distrl_trainer.losses import (
-    apply_baseline,
+    baseline_values,
     cloning_loss,
     entropy_loss,
     invalid_loss,
@@ -225,7 +225,8 @@ class Learner:
         values[:, :-1] = _padded(state_values(raw, config.value_loss), mask)
         self._last_values(values, shown, bootstraps)
         targets = retrace(rewards, values, log_ratios, bootstraps, mask, config.gamma, config.lambda_)
-        advantages = self._advantages(trajectories, targets, rewards, mask)
+        judged = self._judge(trajectories, targets, (rewards, values, log_ratios, bootstraps, mask))
+        advantages = normalise_advantages(judged.advantages, config.advantage, config.negative_advantage_scale, mask)
         labels = self._value_labels(trajectories, targets, mask)
         prepared = _Prepared(
             observations=flat,
@@ -239,7 +240,7 @@ class Learner:
         )
         priorities = Priorities(
             ids=ids,
-            deltas=targets.deltas.abs().numpy(),
+            deltas=judged.deltas.abs().numpy(),
             rhos=targets.rho.numpy(),
             entropies=_padded(entropy, mask).numpy(),
             mask=mask.numpy(),
@@ -268,16 +269,26 @@ class Learner:
             for row, value in zip(part, state_values(raw, self.config.value_loss), strict=True):
                 values[row, len(shown[row]) - 1] = value
 
-    def _advantages(
-        self, trajectories: Sequence[Trajectory], targets: RetraceTargets, rewards: Tensor, mask: Tensor
-    ) -> Tensor:
+    def _judge(
+        self,
+        trajectories: Sequence[Trajectory],
+        targets: RetraceTargets,
+        arguments: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    ) -> RetraceTargets:
+        """Return what the policy and the priorities go by: `targets`, which are V's, unless the settings say else.
+
+        Without V its place in the formula is taken by a running mean per template, at every state. Without the
+        correction every trace is whole: the Monte-Carlo return against the same baseline.
+        """
         config = self.config
-        means = torch.tensor([self.task_means[trajectory.template] for trajectory in trajectories], dtype=torch.float64)
-        returns = monte_carlo_returns(rewards, mask, config.gamma)
-        against = apply_baseline(
-            targets.advantages, returns, means[:, None].expand_as(returns), config.advantage_baseline
-        )
-        return normalise_advantages(against, config.advantage, config.negative_advantage_scale, mask)
+        if config.advantage_baseline == "value" and config.advantage_estimate == "retrace":
+            return targets
+        rewards, values, log_ratios, bootstraps, mask = arguments
+        means = torch.tensor([self.task_means[item.template] for item in trajectories], dtype=torch.float64)
+        values, lambda_ = baseline_values(values, means, config.advantage_baseline), config.lambda_
+        if config.advantage_estimate == "monte-carlo":
+            log_ratios, lambda_ = torch.zeros_like(log_ratios), 1.0
+        return retrace(rewards, values, log_ratios, bootstraps, mask, config.gamma, lambda_)
 
     def _value_labels(self, trajectories: Sequence[Trajectory], targets: RetraceTargets, mask: Tensor) -> Tensor:
         """Return Retrace's targets, or for `bce` the returns of the task reward alone."""

@@ -68,24 +68,21 @@ def _normalised(advantages: torch.Tensor, inside: torch.Tensor, mode: Advantage)
     return advantages / torch.where(std < SMALLEST_STD, torch.ones_like(std), std)
 
 
-def apply_baseline(
-    advantages: torch.Tensor, returns: torch.Tensor, task_means: torch.Tensor, baseline: Baseline
-) -> torch.Tensor:
-    """Return advantages against the chosen baseline, elementwise.
+def baseline_values(values: torch.Tensor, task_means: torch.Tensor, baseline: Baseline) -> torch.Tensor:
+    """Return what stands for the value of each state in the policy's advantages; same shape as `values`.
 
     Args:
-        advantages: Retrace's A_t, whose baseline is V (`value`).
-        returns: Discounted return G_t of the same steps.
-        task_means: Running mean return of each step's template; `task_ema` is `G_t - task_means`.
-        baseline: `both` averages the two estimates.
+        values: `(B, T + 1)`, V.
+        task_means: `(B,)`, running mean return of each trajectory's template.
+        baseline: V (`value`), the mean of the template at every state (`task_ema`), or half of each (`both`).
     """
+    constant = task_means[:, None].expand_as(values)
     if baseline == "value":
-        return advantages
-    against_task = returns - task_means
+        return values
     if baseline == "task_ema":
-        return against_task
+        return constant
     if baseline == "both":
-        return 0.5 * (advantages + against_task)
+        return 0.5 * (values + constant)
     assert_never(baseline)
 
 

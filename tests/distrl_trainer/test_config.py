@@ -52,10 +52,11 @@ def test_presets_on_the_command_line_beat_a_complete_file(tmp_path, before, word
 
 def test_a_file_keeps_its_own_values_where_the_command_line_names_another_preset(tmp_path):
     path = tmp_path / "run.yaml"
-    path.write_text("algorithm:\n  name: vtrace\n  lambda_: 0.8\n  without: [bc]\n")
+    path.write_text("algorithm:\n  name: vtrace\n  lambda_: 0.8\n  advantage_estimate: retrace\n  without: [bc]\n")
     assert load_config(path, ["--algorithm.name", "aride"]).algorithm.lambda_ == 0.8
     replaced = load_config(path, ["--algorithm.without", "retrace"]).algorithm
-    assert (replaced.lambda_, replaced.cloning_coef) == (0.0, load_config().algorithm.cloning_coef)
+    assert (replaced.advantage_estimate, replaced.lambda_) == ("monte-carlo", 0.8)
+    assert replaced.cloning_coef == load_config().algorithm.cloning_coef
 
 
 def test_every_preset_and_ablation_names_real_fields():

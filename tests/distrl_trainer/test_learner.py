@@ -127,6 +127,43 @@ def test_every_advantage_variant_learns(baseline, advantage):
     assert np.isfinite(trained.update(batch()).metrics["loss"])
 
 
+def judged(**algorithm):
+    """Deltas and advantages of a batch whose behaviour was another policy, with V = 0.5, by the settings' formula."""
+    policy = FakePolicy()
+    torch.nn.init.constant_(policy.module.value_head.bias, 0.5)
+    trained = learner(policy, gamma=0.9, lambda_=0.8, advantage="raw", negative_advantage_scale=1.0, **algorithm)
+    for mean in (0.2, 0.4):  # of returns: their mean is then 0.3
+        trained.task_means.record("fake.even", mean)
+    cut = msgspec.structs.replace(EPISODES[1], terminated=False, truncated=True)
+    prepared, priorities, _ = trained._prepare([cut], np.array([0]), torch.ones(1))
+    return cut, prepared, priorities, torch.tensor(priorities.rhos)[0]
+
+
+@pytest.mark.parametrize("baseline,value", [("task_ema", 0.3), ("both", 0.4), ("value", 0.5)])
+def test_without_v_only_v_is_gone_and_retrace_stays(baseline, value):
+    cut, prepared, priorities, rho = judged(advantage_baseline=baseline)
+    rewards = [step.reward_task + step.reward_shaping for step in cut.steps]
+    deltas = [reward + 0.9 * value - value for reward in rewards]  # the cut end bootstraps with the same value
+    np.testing.assert_allclose(priorities.deltas[0], np.abs(deltas), atol=1e-6)
+    expected, carried = [], 0.0
+    for t in (2, 1, 0):
+        carried = deltas[t] + (0.9 * 0.8 * min(1.0, float(rho[t + 1])) * carried if t < 2 else 0.0)
+        expected.insert(0, carried)
+    assert rho[1:].min() < 0.9
+    np.testing.assert_allclose(prepared.advantages, expected, rtol=1e-5)
+    whole = judged()[1]
+    torch.testing.assert_close(prepared.targets, whole.targets)  # V itself goes on learning the same
+
+
+def test_without_retrace_advantages_are_returns_and_targets_stay():
+    cut, prepared, _, _ = judged(advantage_estimate="monte-carlo")
+    rewards = [step.reward_task + step.reward_shaping for step in cut.steps]
+    returns = [sum(0.9 ** (k - t) * rewards[k] for k in range(t, 3)) + 0.9 ** (3 - t) * 0.5 for t in range(3)]
+    np.testing.assert_allclose(prepared.advantages, np.array(returns) - 0.5, rtol=1e-5)
+    torch.testing.assert_close(prepared.targets, judged()[1].targets)
+    assert not np.allclose(prepared.advantages, judged()[1].advantages)
+
+
 def test_bce_values_are_probabilities_of_success():
     policy = FakePolicy()
     torch.nn.init.constant_(policy.module.value_head.bias, 2.0)

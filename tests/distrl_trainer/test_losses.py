@@ -142,7 +142,7 @@ class TestNormalise:
 
 
 def test_baselines():
-    advantages, returns, means = torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([0.2])
-    assert losses.apply_baseline(advantages, returns, means, "value") == 1.0
-    assert losses.apply_baseline(advantages, returns, means, "task_ema") == pytest.approx(0.3)
-    assert losses.apply_baseline(advantages, returns, means, "both") == pytest.approx(0.65)
+    values, means = torch.tensor([[1.0, 0.5]]), torch.tensor([0.2])
+    assert torch.equal(losses.baseline_values(values, means, "value"), values)
+    torch.testing.assert_close(losses.baseline_values(values, means, "task_ema"), torch.tensor([[0.2, 0.2]]))
+    torch.testing.assert_close(losses.baseline_values(values, means, "both"), torch.tensor([[0.6, 0.35]]))
