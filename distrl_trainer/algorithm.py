@@ -147,6 +147,15 @@ class DistRL(ArchivedAlgorithm):
         self._logged_episodes = 0
 
     @property
+    def planned_timesteps(self) -> int:
+        """The step from which `learn` with `reset_num_timesteps=False` counts.
+
+        Where the last `learn` was to end, if it got there: what its last rollout brought beyond is part of the next, so
+        that a run in parts is the run at once. Where it was stopped, if it was.
+        """
+        return self._total_timesteps if self.num_timesteps >= self._total_timesteps else self.num_timesteps
+
+    @property
     def _phones(self) -> PhoneVecEnv:
         if self.env is None:
             raise ValueError("this DistRL has no environment: pass env=PhoneVecEnv(...) to learn")
@@ -216,7 +225,7 @@ class DistRL(ArchivedAlgorithm):
             self.num_timesteps = 0
             self._episode_num = self._logged_episodes = 0
         else:
-            total_timesteps += self.num_timesteps
+            total_timesteps += self.planned_timesteps
         self._total_timesteps = total_timesteps
         self._num_timesteps_at_start = self.num_timesteps
         if not self._custom_logger:
@@ -282,12 +291,16 @@ class DistRL(ArchivedAlgorithm):
         return 2 * frequency + in_hand - max(0, self.books.counters.surplus_steps)
 
     def _count_steps(self, steps: int, callback: BaseCallback) -> bool:
-        """Advance the step count; SB3's `on_step` is called once per `n_envs` steps, as a VecEnv would."""
+        """Advance the step count; SB3's `on_step` is called once per `n_envs` steps, as a VecEnv would.
+
+        Steps that have arrived are counted, whether a callback wants to go on or not.
+        """
+        going_on = True
         for _ in range(steps):
             self.num_timesteps += 1
-            if self.num_timesteps % self.n_envs == 0 and not callback.on_step():
-                return False
-        return True
+            if going_on and self.num_timesteps % self.n_envs == 0:
+                going_on = callback.on_step()
+        return going_on
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Learn from `gradient_steps` batches of `batch_size` environment steps; before the first, fit the values."""
@@ -314,8 +327,9 @@ class DistRL(ArchivedAlgorithm):
         self._learner_seconds += self._cycle_seconds
 
     def _beta(self) -> float:
-        start = self.config.replay.beta_start
-        return start + (1.0 - start) * (1.0 - max(0.0, self._current_progress_remaining))
+        """Return the exponent now; it depends on the steps done, not on how many are planned."""
+        replay = self.config.replay
+        return replay.beta_start + (1.0 - replay.beta_start) * min(1.0, self.num_timesteps / replay.beta_steps)
 
     def _publish_if_due(self) -> None:
         if self.fleet is None:
@@ -387,7 +401,7 @@ class DistRL(ArchivedAlgorithm):
                 "num_timesteps": self.num_timesteps,
                 "episodes": self._episode_num,
                 "updates": self._n_updates,
-                "progress_remaining": self._current_progress_remaining,
+                "planned": self._total_timesteps,
                 "generator": self._generator.bit_generator.state,
                 "fleet": self.fleet.state() if self.fleet is not None else self._fleet_state,
             },
@@ -410,7 +424,7 @@ class DistRL(ArchivedAlgorithm):
         self.num_timesteps = int(loop["num_timesteps"])
         self._episode_num = self._logged_episodes = int(loop["episodes"])
         self._n_updates = int(loop["updates"])
-        self._current_progress_remaining = float(loop["progress_remaining"])
+        self._total_timesteps = int(loop["planned"])
         self._generator.bit_generator.state = loop["generator"]
         self._fleet_state = loop["fleet"]
 

@@ -149,7 +149,9 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
     alpha: Unit = 0.5
     """Exponent of priorities: 0 is uniform."""
     beta_start: Unit = 0.4
-    """First exponent of the importance weights; reaches 1 at the planned end."""
+    """First exponent of the importance weights; reaches 1 after `beta_steps`."""
+    beta_steps: Positive = 24_000
+    """Environment steps over which the exponent rises; apart from the run's length, which may be extended."""
     w_delta: NonNegative = 1.0
     """w1: weight of the mean absolute TD error."""
     w_rho: NonNegative = 0.5

@@ -44,13 +44,15 @@ class Progress(msgspec.Struct, kw_only=True):
     """What the phase knows besides `DistRL`'s own state; part of every checkpoint.
 
     `best_rate` and `best_steps` belong to the weights kept as best so far; `validated_at` is the step of the last
-    validation, -1 before the first; `seconds` is wall-clock.
+    validation, -1 before the first; `seconds` is wall-clock. `last` is the validation at the end, where none was due:
+    it takes part in the choice, and a run that goes on forgets it, as if it had not ended.
     """
 
     curve: list[CurvePoint] = []
     best_rate: float = -1.0
     best_steps: int = 0
     validated_at: int = -1
+    last: CurvePoint | None = None
     updates: int = 0
     seconds: float = 0.0
     validation_seconds: float = 0.0
@@ -127,16 +129,31 @@ class RLPhase:
         self._restore()
         self._begun = time.monotonic()
         if not self.progress.finished or self.done < self._total():
-            self.progress.finished = False
+            self.progress.finished, self.progress.last = False, None
             self._learn()
-        if self._best:
+        if self._best and not self._last_is_best:
             self.policy.load_state_dict(self._best)
+
+    @property
+    def curve(self) -> list[CurvePoint]:
+        """All validations, in order."""
+        return [*self.progress.curve, *([self.progress.last] if self.progress.last else [])]
+
+    @property
+    def chosen_steps(self) -> int:
+        """Return after how many steps the final policy was there; 0 if none was validated."""
+        return self.done if self._last_is_best else self.progress.best_steps
+
+    @property
+    def _last_is_best(self) -> bool:
+        last = self.progress.last
+        return last is not None and last.rate.rate >= self.progress.best_rate
 
     def chosen(self) -> str:
         """Return which policy is final, for the summary."""
-        if not self._best:
+        if not self._best and not self._last_is_best:
             return f"the last one, after {self.done} steps"
-        return f"validated best, after {self.progress.best_steps} steps"
+        return f"validated best, after {self.chosen_steps} steps"
 
     def at_rest(self) -> None:
         """Save and validate where due; called where the training state is exact.
@@ -180,7 +197,8 @@ class RLPhase:
                 self.save()
                 raise Interrupted
             if 0 <= self.progress.validated_at < self.done:
-                self._validate()
+                self.save()
+                self.progress.last = self._measure()
             self._interrupts.check()
         self.progress.seconds += time.monotonic() - self._begun
         self._begun = time.monotonic()
@@ -194,7 +212,8 @@ class RLPhase:
         return Logger(str(self.folder.root), formats)
 
     def _reinforce(self) -> None:
-        while (remaining := self._total() - self.done) > 0 and not self._interrupts.requested:
+        while self.done < self._total() and not self._interrupts.requested:
+            remaining = self._total() - self.model.planned_timesteps
             try:
                 self.model.learn(remaining, _AtRest(self), log_interval=LOG_EPISODES, reset_num_timesteps=False)
             except FleetError:
@@ -227,6 +246,20 @@ class RLPhase:
 
     def _validate(self) -> None:
         """Measure the policy on train goals and keep its weights if none was better."""
+        steps = self.done
+        point = self._measure()
+        if self._interrupts.requested:
+            return  # the run stops; a resumed one validates again
+        self.progress.validated_at = steps
+        if point is None:
+            return
+        self.progress.curve.append(point)
+        if point.rate.rate >= self.progress.best_rate:
+            self.progress.best_rate, self.progress.best_steps = point.rate.rate, steps
+            self._best = self.policy.state_dict()
+
+    def _measure(self) -> CurvePoint | None:
+        """Return the success of the policy on train goals; None if it was interrupted or too few have a verdict."""
         settings, steps, begun = self.config.eval, self.done, time.monotonic()
         try:
             result = evaluate(
@@ -241,18 +274,14 @@ class RLPhase:
                 progress=lambda _: self._interrupts.check(),
             )
         except Interrupted:
-            return  # the run stops; a resumed one validates again
+            return None
         self.progress.validation_seconds += time.monotonic() - begun
-        self.progress.validated_at = steps
         if result.unjudged > MAX_UNJUDGED * settings.validation_episodes:
             logger.warning("validation at %d steps does not count: %d episodes failed", steps, result.unjudged)
-            return
-        self.progress.curve.append(CurvePoint(env_steps=steps, rate=result.success))
+            return None
         self.model.logger.record("eval/validation_success", result.success.rate)
         self._view.evaluated(f"validation at {steps} steps", str(result.success))
-        if result.success.rate >= self.progress.best_rate:
-            self.progress.best_rate, self.progress.best_steps = result.success.rate, steps
-            self._best = self.policy.state_dict()
+        return CurvePoint(env_steps=steps, rate=result.success)
 
     def _stop_soon(self) -> None:
         self._view.note("stopping: finishing this batch, then a checkpoint; press again to stop at once")

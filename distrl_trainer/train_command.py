@@ -197,11 +197,11 @@ class _Run:
         phase.run()
         self.folder.write_model(self.folder.policy, phase.policy.save)
         recorder = _Recorder(self.folder.episodes, self.config.run.record_episodes, len(self.before.templates))
-        name = f"after-{phase.progress.best_steps:09d}-{self.config.run.total_env_steps:09d}"
+        name = f"after-{phase.chosen_steps:09d}-{self.config.run.total_env_steps:09d}"
         self.after = self._evaluation(name, lambda: phase.policy, recorder)
         summary = self._summary(phase, self.before, self.after)
         points = [
-            *phase.progress.curve,
+            *phase.curve,
             CurvePoint(env_steps=0, rate=self.before.success, kind="test"),
             CurvePoint(env_steps=phase.done, rate=self.after.success, kind="test"),
         ]
@@ -278,7 +278,7 @@ class _Run:
             comparison=compare(before, after) if pairs(before, after) else None,
             templates_before=before.templates,
             templates_after=after.templates,
-            curve=done.curve,
+            curve=phase.curve,
         )
 
 

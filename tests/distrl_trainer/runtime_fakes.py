@@ -269,6 +269,18 @@ def episode(colours: Sequence[int], tokens: Sequence[int] | None = None, name: s
     return msgspec.structs.replace(base, **fields)
 
 
+def assert_same(a: Any, b: Any, place: str = "") -> None:
+    """Two trees of tensors and plain data are equal; `place` names the first difference."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), place
+        for key in a:
+            assert_same(a[key], b[key], f"{place}/{key}")
+    elif isinstance(a, torch.Tensor | np.ndarray):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=place)
+    else:
+        assert a == b, place
+
+
 SMALL = [
     "--policy.model", "tiny-untrained", "--fleet.kind", "serial", "--fleet.envs_per_collector", "4",
     "--warmup.demonstrations", "12", "--warmup.epochs", "1", "--warmup.value_steps", "16",

@@ -15,6 +15,7 @@ from runtime_fakes import (
     FakePhone,
     FakePhones,
     FakePolicy,
+    assert_same,
     build_fake,
     colour_frame,
     episode,
@@ -33,6 +34,7 @@ from distrl_trainer.config import RunConfig
 from distrl_trainer.observations import View
 from distrl_trainer.policy.loading import load_policy
 from distrl_trainer.process_fleet import ProcessFleet
+from distrl_trainer.trajectory import decode
 from distrl_trainer.vec_env import PhoneVecEnv
 from distrl_trainer.warmup import clone, record_demonstrations
 
@@ -104,6 +106,44 @@ def test_a_run_resumed_from_a_checkpoint_goes_on_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(whole.replay.probabilities(), resumed.replay.probabilities())
 
 
+def everything(model, tmp_path):
+    """All that a run continues from, but for what clocks wrote."""
+    state = checkpoint.load(checkpoint.save(tmp_path, model.num_timesteps, model.training_state()))
+    state["replay"] = model.replay.state()
+    state["replay"]["records"] = [
+        msgspec.structs.replace(decode(item), seconds=0.0) for item in state["replay"]["records"]
+    ]
+    return state
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("parts", [[240, 240], [50, 70, 360]])
+def test_a_run_in_parts_is_the_run_at_once_bit_for_bit(tmp_path, resumed, parts):
+    config = fake_config(
+        algorithm={"cloning_coef": 0.1, "cloning_batch": 4, "advantage_baseline": "both"}, warmup={"value_steps": 90}
+    )
+    demonstrations = [episode([0, 1, 2], name="demo")]
+    whole = make(config=config, demonstrations=demonstrations).learn(sum(parts))
+    model = make(config=config, demonstrations=demonstrations)
+    for number, steps in enumerate(parts):
+        if resumed and number:
+            saved = checkpoint.load(checkpoint.save(tmp_path / "cut", number, model.training_state()))
+            model = make(FakePolicy(seed=8), config=config, demonstrations=demonstrations)
+            model.load_training_state(saved)
+        model.learn(steps, reset_num_timesteps=False)
+        if number == 0:
+            assert model.num_timesteps > steps  # rounds end with their episodes, so they bring more
+    assert_same(everything(whole, tmp_path / "whole"), everything(model, tmp_path / "parts"))
+
+
+def test_a_learn_that_was_stopped_counts_from_where_it_was_stopped():
+    model = make().learn(10_000, Watch(stop_after=40))
+    stopped = model.num_timesteps
+    assert stopped == sum(len(item.steps) for item in model.books.recent)
+    model.learn(50, reset_num_timesteps=False)
+    assert stopped + 50 <= model.num_timesteps < stopped + 150
+
+
 def test_raw_environments_are_refused_with_the_name_of_what_works():
     with pytest.raises(TypeError, match="PhoneVecEnv"):
         DistRL(FakePolicy(), FakePhone())
@@ -127,7 +167,7 @@ def test_save_and_load_round_trip_without_pickle(tmp_path, monkeypatch):
     observation = {"screenshot": colour_frame(2), "instruction": "x"}
     assert model.predict(observation, deterministic=True)[0] == loaded.predict(observation, deterministic=True)[0]
     loaded.learn(100, reset_num_timesteps=False)
-    assert loaded.num_timesteps >= model.num_timesteps + 100
+    assert loaded.num_timesteps >= 300 + 100
 
 
 def test_foreign_and_missing_files_are_refused_by_name(tmp_path):

@@ -4,9 +4,9 @@ import json
 
 import msgspec
 import pytest
-from runtime_fakes import SMALL, episode
+from runtime_fakes import SMALL, assert_same, episode
 
-from distrl_trainer import cli, rl_phase
+from distrl_trainer import checkpoint, cli, rl_phase
 from distrl_trainer.collector import CollectorError
 from distrl_trainer.evaluation import EvaluationResult, summarise
 from distrl_trainer.fleet import FleetError, SerialFleet
@@ -73,6 +73,24 @@ def test_a_validation_without_verdicts_chooses_nothing(warm, tmp_path, monkeypat
     assert cli.main(["train", "--out", str(tmp_path / "run"), "--json", *SMALL, *warm]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["curve"] == [] and summary["chosen"].startswith("the last one")
+
+
+@pytest.mark.slow
+def test_half_a_run_and_the_other_half_are_the_whole_bit_for_bit(warm, tmp_path):
+    """The end of the first half lies beside the validations' grid, and its validation must leave no trace."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert cli.main(["train", "--out", str(whole), *SMALL, *warm]) == 0
+    assert cli.main(["train", "--out", str(parts), *SMALL, *warm, "--run.total_env_steps", "48"]) == 0
+    assert len(json.loads((parts / "summary.json").read_text())["curve"]) == 2
+    assert cli.main(["train", "--out", str(parts), "--resume", "--run.total_env_steps", "96"]) == 0
+    found = [checkpoint.load(checkpoint.latest_good(run / "checkpoints")) for run in (whole, parts)]
+    for part in ("policy", "best", "learner", "books", "loop"):
+        assert_same(found[0][part], found[1][part], part)
+    numbers = [{name: phase[name] for name in ("curve", "last", "best_steps", "best_rate", "validated_at", "updates")}
+               for phase in (one["phase"] for one in found)]  # fmt: skip
+    assert numbers[0] == numbers[1]
+    files = [(run / "policy" / "model.safetensors").read_bytes() for run in (whole, parts)]
+    assert files[0] == files[1]
 
 
 def test_an_evaluation_without_verdicts_ends_a_training(tmp_path, monkeypatch, capsys):
