@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from distrl_trainer.config import RunConfig
+from distrl_trainer.named_code import permit_named_code
+from distrl_trainer.plain_text import PlainFormatter, plain
 from distrl_trainer.settings import OverrideError, load_config, to_yaml
 
 EXPECTED = frozenset(
@@ -36,6 +38,7 @@ EXPECTED = frozenset(
         "distrl_trainer.fleet.FleetError",
         "distrl_trainer.inspect_html.InspectError",
         "distrl_trainer.learner.LearnerError",
+        "distrl_trainer.named_code.UntrustedCodeError",
         "distrl_trainer.phones.PhonesError",
         "distrl_trainer.policy.loading.ModelError",
         "distrl_trainer.replay_files.ReplayFileError",
@@ -57,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status (the console script `distrl-train`)."""
     arguments = _parse(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sys.path.append(os.getcwd())  # last: "module:Class" finds the user's files, and they shadow nothing
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
@@ -67,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not is_expected(error):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {plain(' '.join(str(error).split()))}", file=sys.stderr)
         return 2 if isinstance(error, OverrideError) else 1
 
 
@@ -83,6 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if overrides and not arguments.takes_settings:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     arguments.overrides = overrides
+    arguments.words = list(sys.argv[1:] if argv is None else argv)
     return arguments
 
 
@@ -106,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     train = _command(commands, "train", "train an agent: warm start, evaluation, RL, evaluation", settings=True)
     train.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/DATE-TIME)")
     train.add_argument("--resume", action="store_true", help="continue the run in --out from where it stopped")
+    _trusting(train)
     train.add_argument("--dry-run", action="store_true", help="print the resolved settings and stop")
     warmup = _command(commands, "warmup", "the supervised start alone; writes a policy", settings=True)
     warmup.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder of the policy")
@@ -134,11 +140,18 @@ def _command(commands: Any, name: str, text: str, *, settings: bool) -> argparse
 
 
 def _playing(command: argparse.ArgumentParser) -> None:
+    _trusting(command)
     command.add_argument("--policy", required=True, help="random, oracle, or a folder (a run's, or a saved policy's)")
     command.add_argument("--suite", help="task suite, or instructions:FILE (default: the setting env.suite)")
     command.add_argument("--split", help="train, test or unseen-template (default: the setting eval.split)")
     command.add_argument("--episodes", type=_count, metavar="N", help="default: the setting eval.episodes")
     command.add_argument("--seed", type=_seed, metavar="K", help="picks the task instances (default: eval.seed)")
+
+
+def _trusting(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust-code", action="store_true", help='import the "module:name" judge or hook that a stored run names'
+    )
 
 
 def _count(text: str) -> int:
@@ -198,8 +211,11 @@ def _devices(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> RunConfig:
     """Return the settings given, with names checked that only the environment knows; before the heavy imports."""
-    resuming = getattr(arguments, "resume", False)
-    config = _resumed(arguments) if resuming else load_config(arguments.config, arguments.overrides)
+    if getattr(arguments, "resume", False):
+        config = _resumed(arguments)
+    else:
+        config = load_config(arguments.config, arguments.overrides)
+        permit_named_code(config, None, arguments)
     from android_env_gym.tasks.suites import suite
 
     suite(config.env.suite)
@@ -212,7 +228,11 @@ def _resumed(arguments: argparse.Namespace) -> RunConfig:
     out = arguments.out or load_config(arguments.config, arguments.overrides).run.out
     if not out:
         raise RunFolderError("--resume continues the run in --out; name its folder")
-    return RunFolder(Path(out)).resumed(arguments.config, arguments.overrides)
+    folder = RunFolder(Path(out))
+    config = folder.resumed(arguments.config, arguments.overrides)
+    if not arguments.dry_run:
+        permit_named_code(config, folder.config, arguments)
+    return config
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from distrl_trainer.observations import decode_action, decode_frames
 from distrl_trainer.trajectory import Trajectory
 
 SCALE = 2
+_LARGE = 2**20
+"""Pixels from which a frame is readable as it is: it is not enlarged, nor its overlay, which would take gigabytes."""
 _SUPER = 2  # overlays are drawn this much larger still, and shrunk: PIL's shapes are not antialiased
 _TOUCH = (233, 30, 99)
 _CHIP = (32, 33, 36)
@@ -66,7 +68,7 @@ def describe(action: Action | InvalidAction) -> str:
 
 
 def annotate(frame: NDArray[np.uint8], action: Action | InvalidAction | None) -> NDArray[np.uint8]:
-    """Return `frame` enlarged by `SCALE` with `action` drawn on it (None: enlarged only).
+    """Return `frame`, enlarged by `SCALE` unless it is large, with `action` drawn on it (None: enlarged only).
 
     Args:
         frame: `(height, width, 3)` uint8 RGB.
@@ -76,10 +78,11 @@ def annotate(frame: NDArray[np.uint8], action: Action | InvalidAction | None) ->
         `(SCALE height, SCALE width, 3)` uint8 RGB.
     """
     height, width = frame.shape[:2]
-    image = Image.fromarray(frame).resize((width * SCALE, height * SCALE), Image.Resampling.LANCZOS)
+    scale, over = (1, 1) if height * width >= _LARGE else (SCALE, _SUPER)
+    image = Image.fromarray(frame).resize((width * scale, height * scale), Image.Resampling.LANCZOS)
     if action is None:
         return np.asarray(image)
-    size = (image.width * _SUPER, image.height * _SUPER)
+    size = (image.width * over, image.height * over)
     overlay = Image.new("RGBA", size, (0, 0, 0, 0))
     _draw(ImageDraw.Draw(overlay), size, action)
     overlay = overlay.resize(image.size, Image.Resampling.LANCZOS)

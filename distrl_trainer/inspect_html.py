@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import html
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from distrl_trainer.filmstrip import annotate, describe
-from distrl_trainer.observations import decode_action, decode_frames
+from distrl_trainer.observations import FrameError, check_frame, decode_action, decode_frames
+from distrl_trainer.plain_text import plain
 from distrl_trainer.retrace import retrace
 from distrl_trainer.trajectory import Trajectory, decode
 
@@ -51,8 +53,16 @@ dt { margin:0 } dd { margin:0; text-align:right; font-variant-numeric:tabular-nu
 """
 
 
+MAX_BYTES = 2**28
+"""Of a recorded episode that is read: 256 MiB are 100 steps on the largest screen that is decoded."""
+
+
 class InspectError(Exception):
     """What was to be inspected is missing or damaged; the message names it."""
+
+
+class InvalidEpisodeError(ValueError):
+    """A trajectory whose parts do not go together."""
 
 
 def load_trajectories(path: Path) -> list[Trajectory]:
@@ -61,13 +71,39 @@ def load_trajectories(path: Path) -> list[Trajectory]:
     Raises:
         InspectError: `path` does not exist, holds no trajectory, or a file in it is damaged.
     """
+    return [_read(file) for file in _episode_files(path)]
+
+
+def _episode_files(path: Path) -> list[Path]:
     if not path.exists():
         raise InspectError(f"{path} does not exist; give a run's folder or a .traj file")
     folder = path / "episodes" if (path / "episodes").is_dir() else path
-    files = [path] if path.is_file() else sorted(folder.glob("*.traj"))
+    files = sorted(folder.glob("*.traj")) if path.is_dir() else [path]
     if not files:
         raise InspectError(f"{folder} holds no .traj file; a run records some while it evaluates (run.record_episodes)")
-    return [_read(file) for file in files]
+    return files
+
+
+def read_episodes(path: Path) -> tuple[list[Trajectory], list[str]]:
+    """Return the trajectories of `path`, as `load_trajectories` does, and why each other file was left out.
+
+    Raises:
+        InspectError: Nothing remains.
+    """
+    found: list[Trajectory] = []
+    refused: list[str] = []
+    for file in _episode_files(path):
+        try:
+            trajectory = _read(file)
+            _check_shown(trajectory)
+            found.append(trajectory)
+        except InspectError as error:
+            refused.append(str(error))
+        except (msgspec.DecodeError, FrameError, InvalidEpisodeError) as error:
+            refused.append(f"{file} is damaged: {error}")
+    if not found:
+        raise InspectError(refused[0] if len(refused) == 1 else f"none of {len(refused)} files is whole: {refused[0]}")
+    return found, refused
 
 
 def advantages(trajectory: Trajectory, gamma: float, lambda_: float) -> list[float]:
@@ -104,11 +140,11 @@ def page(trajectories: Sequence[Trajectory], title: str, *, gamma: float = 0.95,
     valid = [item for item in trajectories if item.reward_valid]
     solved = sum(item.success for item in valid)
     summary = f"{len(trajectories)} episodes, {solved} of {len(valid)} valid ones succeeded"
-    articles = "\n".join(_article(item, gamma, lambda_) for item in trajectories)
+    articles = "\n".join(_article_or_reason(item, gamma, lambda_) for item in trajectories)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_escaped(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_CSS}</style></head>\n'
-        f'<body><main><h1>{html.escape(title)}</h1><p class="sub">{summary} &middot; advantages: Retrace, '
+        f'<body><main><h1>{_escaped(title)}</h1><p class="sub">{summary} &middot; advantages: Retrace, '
         f"&gamma; {gamma:g}, &lambda; {lambda_:g}</p>\n{articles}\n</main></body></html>\n"
     )
 
@@ -123,11 +159,44 @@ def table(trajectories: Sequence[Trajectory]) -> list[tuple[str, str, str, str, 
 
 def _read(file: Path) -> Trajectory:
     try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise InspectError(f"{file} is no regular file")
+        if status.st_size > MAX_BYTES:
+            raise InspectError(f"{file} has {status.st_size} bytes; a recorded episode has at most {MAX_BYTES}")
         return decode(file.read_bytes())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InspectError(f"{file} is no trajectory, or damaged: {error}") from error
     except OSError as error:
         raise InspectError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _check_shown(trajectory: Trajectory) -> None:
+    """Check what the table and the page rely on, without decoding a frame.
+
+    Raises:
+        msgspec.DecodeError: An action is damaged.
+        FrameError: A frame is no PNG image, or claims to be too large.
+        InvalidEpisodeError: Steps and frames do not go together.
+    """
+    if len(trajectory.frames) != len(trajectory.steps) + 1:
+        raise InvalidEpisodeError(f"{len(trajectory.frames)} frames for {len(trajectory.steps)} steps")
+    for step in trajectory.steps:
+        decode_action(step)
+    for frame in trajectory.frames:
+        check_frame(frame)
+
+
+def _article_or_reason(trajectory: Trajectory, gamma: float, lambda_: float) -> str:
+    try:
+        return _article(trajectory, gamma, lambda_)
+    except (FrameError, msgspec.DecodeError, ValueError, OverflowError) as error:  # pixels, or a number, are damaged
+        reason = f"{trajectory.id} cannot be shown: {error}"
+        return f"<article><header><h2>{_escaped(reason)}</h2></header></article>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(plain(text))
 
 
 def _article(trajectory: Trajectory, gamma: float, lambda_: float) -> str:
@@ -137,9 +206,9 @@ def _article(trajectory: Trajectory, gamma: float, lambda_: float) -> str:
     if reason:
         facts.append(reason)
     return (
-        f"<article><header><div><h2>{html.escape(trajectory.instruction)}</h2>"
-        f"<p>{html.escape(' - '.join(facts))}</p></div>"
-        f'<span class="badge {kind}">{html.escape(verdict)}</span></header>'
+        f"<article><header><div><h2>{_escaped(trajectory.instruction)}</h2>"
+        f"<p>{_escaped(' - '.join(facts))}</p></div>"
+        f'<span class="badge {kind}">{_escaped(verdict)}</span></header>'
         f'<div class="strip">{"".join(_figures(trajectory, gamma, lambda_))}</div></article>'
     )
 
@@ -159,8 +228,8 @@ def _figures(trajectory: Trajectory, gamma: float, lambda_: float) -> list[str]:
             ("reward", _reward(step.reward_task, step.reward_shaping), ""),
             ("version", str(step.version), ""),
         ]
-        note = f'<div class="note">{html.escape(step.invalid)}</div>' if step.invalid else ""
-        caption = f"<b>{number + 1}. {html.escape(describe(action))}</b>{note}<dl>{''.join(map(_row, rows))}</dl>"
+        note = f'<div class="note">{_escaped(step.invalid)}</div>' if step.invalid else ""
+        caption = f"<b>{number + 1}. {_escaped(describe(action))}</b>{note}<dl>{''.join(map(_row, rows))}</dl>"
         figures.append(_figure(annotate(frames[number], action), caption))
     if len(frames) > len(trajectory.steps):
         figures.append(_figure(annotate(frames[-1], None), "<b>end</b>"))

@@ -70,6 +70,18 @@ def frame_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[end - 4 : end], "big"), int.from_bytes(data[end - 8 : end - 4], "big")
 
 
+def check_frame(data: bytes, *, limit: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return `frame_size`, without decoding anything.
+
+    Raises:
+        FrameError: `data` is no PNG image, or claims more pixels than `limit`.
+    """
+    height, width = frame_size(data)
+    if not 0 < height * width <= limit:
+        raise FrameError(f"a stored frame of {len(data)} bytes claims {width}x{height} pixels; allowed are {limit}")
+    return height, width
+
+
 def decode_frame(data: bytes, *, limit: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Return the `(height, width, 3)` uint8 RGB image in `data`.
 
@@ -78,9 +90,7 @@ def decode_frame(data: bytes, *, limit: int = MAX_PIXELS) -> NDArray[np.uint8]:
     Raises:
         FrameError: `data` is no PNG image, or a larger one.
     """
-    height, width = frame_size(data)
-    if not 0 < height * width <= limit:
-        raise FrameError(f"a stored frame of {len(data)} bytes claims {width}x{height} pixels; allowed are {limit}")
+    height, width = check_frame(data, limit=limit)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None or image.shape[:2] != (height, width):
         raise FrameError(f"a stored frame of {len(data)} bytes is a damaged PNG image of {width}x{height} pixels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import cv2
 import msgspec
 import torch
 from rich.table import Table
+from rich.text import Text
 
+from distrl_trainer import seals
 from distrl_trainer.config import RunConfig
 from distrl_trainer.evaluation import (
     EvaluationError,
@@ -24,17 +27,21 @@ from distrl_trainer.evaluation import (
     summarise,
 )
 from distrl_trainer.evaluation import evaluate as evaluate_actor
-from distrl_trainer.inspect_html import load_trajectories, page, table
+from distrl_trainer.inspect_html import page, read_episodes, table
 from distrl_trainer.live import make_console
+from distrl_trainer.named_code import permit_named_code
 from distrl_trainer.observations import View
 from distrl_trainer.phones import env_spec
+from distrl_trainer.plain_text import plain
 from distrl_trainer.policy import Policy, load_policy
 from distrl_trainer.policy.loading import is_policy
 from distrl_trainer.recorded import EpisodeFiles
-from distrl_trainer.settings import load_config, nearest
+from distrl_trainer.settings import ConfigError, load_config, nearest
 from distrl_trainer.storage import write_atomic
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.warmup import record_demonstrations
+
+logger = logging.getLogger(__name__)
 
 NAMED = ("random", "oracle")
 
@@ -75,51 +82,76 @@ def collect(arguments: argparse.Namespace) -> int:
     if arguments.json:
         emit_json({"policy": arguments.policy, "out": str(arguments.out), **result.report()})
     else:
-        make_console().print(f"{config.eval.episodes} episodes in {arguments.out}, success {result.success}")
+        make_console().print(
+            Text(plain(f"{config.eval.episodes} episodes in {arguments.out}, success {result.success}")), soft_wrap=True
+        )
     check_verdicts(result)
     return 0
 
 
 def inspect(arguments: argparse.Namespace) -> int:
-    """Show recorded episodes: `distrl-train inspect`."""
-    trajectories = load_trajectories(arguments.path)
-    stored = arguments.path / "config.yaml"
-    algorithm = load_config(stored if stored.is_file() else None, lenient=True).algorithm
+    """Show recorded episodes: `distrl-train inspect`. A file that cannot be shown is one line, and stops nothing."""
+    trajectories, refused = read_episodes(arguments.path)
+    algorithm = _shown_settings(arguments.path / "config.yaml").algorithm
     if arguments.html:
-        title = f"Episodes of {arguments.path.resolve().name}"
+        title = f"Episodes of {arguments.path.absolute().name}"
         text = page(trajectories, title, gamma=algorithm.gamma, lambda_=algorithm.lambda_)
         arguments.html.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(arguments.html, text.encode())
     console = make_console(stderr=arguments.json)
+    for reason in refused:
+        console.print(Text(f"left out: {plain(reason)}"), soft_wrap=True)
     if arguments.json:
         solved = sum(item.success for item in trajectories)
-        emit_json({"episodes": len(trajectories), "successes": solved, "html": str(arguments.html or "")})
+        counts = {"episodes": len(trajectories), "successes": solved, "left_out": len(refused)}
+        emit_json({**counts, "html": str(arguments.html or "")})
     elif arguments.html:
-        console.print(f"{len(trajectories)} episodes in {arguments.html}")
+        console.print(Text(plain(f"{len(trajectories)} episodes in {arguments.html}")), soft_wrap=True)
     else:
-        rows = Table("id", "task", "steps", "version", "verdict", "instruction", title=str(arguments.path))
+        rows = Table("id", "task", "steps", "version", "verdict", "instruction", title=Text(plain(str(arguments.path))))
         for row in table(trajectories):
-            rows.add_row(*row)
+            rows.add_row(*(Text(plain(cell)) for cell in row))
         console.print(rows)
     return 0
 
 
+def _shown_settings(stored: Path) -> RunConfig:
+    """Return the settings that advantages are shown with: a damaged file is no reason to show nothing."""
+    try:
+        return load_config(stored if stored.is_file() else None, lenient=True)
+    except ConfigError as error:
+        logger.warning("advantages are shown with default settings: %s", error)
+        return load_config()
+
+
 def playing_settings(arguments: argparse.Namespace) -> RunConfig:
     """Return the settings of `eval` or `collect`: `--config`, else those of the run that the policy came from."""
-    path = arguments.config
+    path, stored, overrides = arguments.config, None, arguments.overrides
     if arguments.policy not in NAMED:
         folder = policy_folder(arguments.policy)
-        path = path or next((p for p in (folder / "config.yaml", folder.parent / "config.yaml") if p.is_file()), None)
-        overrides = [*arguments.overrides, "--policy.model", str(folder)]
-    else:
-        overrides = arguments.overrides
+        stored = next((p for p in (folder / "config.yaml", folder.parent / "config.yaml") if p.is_file()), None)
+        _check_policy(folder, stored)
+        path = path or stored
+        overrides = [*overrides, "--policy.model", str(folder)]
     config = load_config(path, overrides, lenient=arguments.config is None)  # a run may be of an older version
+    permit_named_code(config, stored if arguments.config is None else None, arguments)
     given = {name: getattr(arguments, name) for name in ("split", "episodes", "seed")}
     chosen = msgspec.structs.replace(config.eval, **{name: value for name, value in given.items() if value is not None})
     env = msgspec.structs.replace(config.env, suite=arguments.suite or config.env.suite)
     torch.set_num_threads(config.run.threads)
     cv2.setNumThreads(1)
     return msgspec.structs.replace(config, eval=chosen, env=env)
+
+
+def _check_policy(folder: Path, settings: Path | None) -> None:
+    """Check that a policy and its run's settings are what the run wrote, as far as it left checksums.
+
+    Raises:
+        SealError: They are not.
+    """
+    run = seals.settings_run(settings) if settings is not None else ""
+    if not seals.check_manifest(folder, run) and run:
+        logger.warning("%s has no %s, though its run writes one: damage is not noticed", folder, seals.MANIFEST)
 
 
 def policy_folder(name: str) -> Path:
@@ -142,10 +174,13 @@ def policy_folder(name: str) -> Path:
 
 def result_rows(title: str, result: EvaluationResult) -> Table:
     """Return an evaluation as a table."""
-    rows = Table("template", "success", "95% interval", title=f"{title} on {result.suite}/{result.split}")
+    heading = Text(plain(f"{title} on {result.suite}/{result.split}"))
+    rows = Table("template", "success", "95% interval", title=heading)
     for name, rate in [*result.templates.items(), ("all", result.success)]:
         style = "bold" if name == "all" else ""
-        rows.add_row(name, f"{rate.rate:.1%} ({rate.k}/{rate.n})", f"{rate.low:.1%} - {rate.high:.1%}", style=style)
+        rows.add_row(
+            Text(plain(name)), f"{rate.rate:.1%} ({rate.k}/{rate.n})", f"{rate.low:.1%} - {rate.high:.1%}", style=style
+        )
     rows.caption = (
         f"{result.invalid} invalid actions in {result.steps} steps, {result.false_completions} false completions, "
         f"{result.infra_errors} infrastructure errors"

@@ -131,7 +131,9 @@ def check_manifest(folder: Path, run: str = "") -> bool:
     if manifest.format != _FORMAT:
         raise SealError(f"{path} has format {manifest.format}; this version reads {_FORMAT}")
     if run and manifest.run != run:
-        raise SealError(f"{folder} belongs to another run; {remedy}")
+        raise SealError(
+            f"{folder} belongs to another run than config.yaml; put back a copy of what is wrong of the two"
+        )
     found = _files(folder)
     for name, expected in manifest.files.items():
         if name not in found:

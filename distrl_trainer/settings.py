@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,6 +21,9 @@ import yaml
 from distrl_trainer.config import ABLATIONS, PRESETS, AlgorithmConfig, RunConfig
 
 logger = logging.getLogger(__name__)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 200
 
 
 class ConfigError(ValueError):
@@ -114,7 +118,7 @@ def _read_yaml(path: Path, *, lenient: bool = False) -> dict[str, Any]:
         raise ConfigError(f"settings file {path} does not exist; {hint}")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"settings file {path} is not YAML: {' '.join(str(error).split())}") from error
     if given is None:
         return {}
@@ -143,7 +147,7 @@ def _known(
         elif isinstance(value, dict):
             known[key] = _known(value, hints[key], f"{where}{key}.", path, unknown)
         else:
-            raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {value!r}")
+            raise ConfigError(f"{path}: {where}{key} must be a section of `key: value` lines, got {_short(value)}")
     return known
 
 
@@ -157,7 +161,12 @@ def _convert(values: Mapping[str, Any], source: str) -> RunConfig:
         got: Any = values
         for key in re.sub(r"\[.*", "", where).split("."):
             got = got.get(key) if isinstance(got, Mapping) else got
-        raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {got!r}") from error
+        raise ConfigError(f"{source}: {where}: {text.replace('`', '')}; got {_short(got)}") from error
+
+
+def _short(value: Any) -> str:
+    """Return `repr(value)` cut short: a file of a few lines can name a list of millions."""
+    return _SHORT.repr(value)
 
 
 def _presets(algorithm: AlgorithmConfig) -> list[Mapping[str, Any]]:

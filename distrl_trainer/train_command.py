@@ -26,6 +26,7 @@ from distrl_trainer.evaluation import EvaluationResult, check_verdicts, compare,
 from distrl_trainer.inspect_html import load_trajectories
 from distrl_trainer.interrupts import Interrupted, Interrupts
 from distrl_trainer.live import LiveView, Status, make_console
+from distrl_trainer.named_code import named_code
 from distrl_trainer.observations import View
 from distrl_trainer.phones import check_playable, env_spec
 from distrl_trainer.play_commands import emit_json
@@ -71,7 +72,11 @@ def _train(arguments: argparse.Namespace, config: RunConfig, folder: RunFolder) 
             summary = run.go()
     except Interrupted:
         console.print(
-            f"stopped; continue with: distrl-train train --out {folder.root} --resume", highlight=False, soft_wrap=True
+            f"stopped; continue with: distrl-train train --out {folder.root} --resume"
+            f"{' --trust-code' if named_code(config) else ''}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
         )
         return 0
     except Exception:
@@ -79,7 +84,7 @@ def _train(arguments: argparse.Namespace, config: RunConfig, folder: RunFolder) 
         raise
     if run.before is not None and run.after is not None:
         console.print(result_table(run.before, run.after))
-    console.print(_verdict(summary, folder), highlight=False, soft_wrap=True)
+    console.print(_verdict(summary, folder), highlight=False, soft_wrap=True, markup=False)
     if arguments.json:
         emit_json(msgspec.to_builtins(summary))
     return 0

@@ -1,6 +1,7 @@
 """`inspect`: what is drawn on a frame, what stands on the page, what is said about damaged files."""
 
 import base64
+import os
 import re
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from android_env_gym.actions import Finish, InvalidAction, LongPress, OpenApp, PressKey, Swipe, Tap, TypeText, Wait
-from distrl_trainer import filmstrip
+from distrl_trainer import cli, filmstrip
 from distrl_trainer.inspect_html import InspectError, advantages, load_trajectories, page, table
 from distrl_trainer.observations import encode_action, encode_frame
 from distrl_trainer.trajectory import Step, Trajectory, encode
@@ -121,3 +122,77 @@ def test_missing_empty_and_damaged_are_named(tmp_path):
     (tmp_path / "half.traj").write_bytes(msgspec.msgpack.encode({"id": 1}))
     with pytest.raises(InspectError, match=r"half\.traj"):
         load_trajectories(tmp_path)
+
+
+def hostile(**changes) -> Trajectory:
+    nasty = "[/bold][red]\x1b[2J\r\n\u202e\ud7ff<script>alert(1)</script>"
+    return trajectory(**{"instruction": nasty, "task_id": nasty, "verdict_reason": nasty, "id": nasty, **changes})
+
+
+def shown(path, capsys, *more) -> str:
+    assert cli.main(["inspect", str(path), *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_text_of_others_neither_moves_the_cursor_nor_becomes_markup(tmp_path, capsys):
+    folder = tmp_path / "[red]\x1b]0;title\x07"
+    folder.mkdir()
+    (folder / "a.traj").write_bytes(encode(hostile()))
+    out = shown(folder, capsys)
+    assert "[/bold][red]\\x1b[2J" in out and all(line.isprintable() for line in out.splitlines())
+    assert shown(folder, capsys, "--html", str(folder / "p.html")).strip().isprintable()
+    text = (folder / "p.html").read_text()
+    assert "<script>" not in text and "\x1b" not in text and "\u202e" not in text and "&lt;script&gt;" in text
+
+
+PNG_OF_60000 = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + 2 * (60_000).to_bytes(4, "big") + b"\x08\x02\0\0\0" + b"\0" * 99
+DAMAGED_STEP = msgspec.structs.replace(trajectory().steps[0], action=b"\xc1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": (PNG_OF_60000,) * 5}, "claims 60000x60000 pixels"),
+        ({"frames": (b"",) * 5}, "0 bytes is no PNG image"),
+        ({"frames": ()}, "0 frames for 4 steps"),
+        ({"steps": (DAMAGED_STEP,) * 4}, "MessagePack data is malformed"),
+    ],
+)
+def test_a_hostile_episode_is_one_line_and_the_others_are_shown(changes, message, tmp_path, capsys):
+    (tmp_path / "a.traj").write_bytes(encode(hostile(**changes)))
+    (tmp_path / "b.traj").write_bytes(encode(trajectory(id="good")))
+    for more in ([], ["--html", str(tmp_path / "p.html")], ["--json"]):
+        printed = cli.main(["inspect", str(tmp_path), *more]), capsys.readouterr()
+        out = printed[1].out + printed[1].err
+        (line,) = [line for line in out.splitlines() if "left out" in line and "a.traj" in line]
+        assert printed[0] == 0 and message in line
+    assert cli.main(["inspect", str(tmp_path / "a.traj")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_pixels_that_cannot_be_decoded_are_one_line_of_the_page_and_places_off_the_screen_are_none():
+    cut = encode_frame(FRAME)[:60]
+    text = page([trajectory(frames=(cut,) * 5, id="bad"), trajectory()], "title")
+    assert "bad cannot be shown: " in text and text.count("<figure>") == 5
+    for x, y in ((float("nan"), float("inf")), (1e30, -1e30)):
+        nowhere = msgspec.structs.replace(trajectory().steps[0], action=encode_action(Tap(x, y)))
+        assert page([trajectory(steps=(nowhere,) * 4)], "title").count("<article>") == 1
+
+
+def test_what_is_no_regular_file_of_a_sensible_size_is_one_line(tmp_path, capsys):
+    (tmp_path / "good.traj").write_bytes(encode(trajectory()))
+    os.mkfifo(tmp_path / "pipe.traj")
+    (tmp_path / "loop.traj").symlink_to(tmp_path / "loop.traj")
+    (tmp_path / "empty.traj").touch()
+    (tmp_path / "folder.traj").mkdir()
+    (tmp_path / "deep.traj").write_bytes(b"\x91" * 1_000_000)
+    with (tmp_path / "huge.traj").open("wb") as file:
+        file.truncate(2**30)  # sparse
+    out = shown(tmp_path, capsys)
+    for name in ("pipe", "loop", "empty", "folder", "deep", "huge"):
+        assert len([line for line in out.splitlines() if "left out" in line and f"/{name}.traj" in line]) == 1, name
+    for name in ("pipe", "loop", "empty", "huge"):
+        assert cli.main(["inspect", str(tmp_path / f"{name}.traj")]) == 1
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    (tmp_path / "config.yaml").write_bytes(b"[" * 100_000)
+    assert "notes.add/test/1" in shown(tmp_path, capsys)
