@@ -52,8 +52,12 @@ def share(k: int, n: int) -> dict[str, float | int]:
 
 def report(benchmark: str, n: int, results: Mapping[str, object]) -> str:
     """Return the JSON object of a benchmark, on one line."""
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {_cpu_name()}, Python {platform.python_version()}"
-    return json.dumps({"benchmark": benchmark, "commit": commit(), "machine": machine, "n": n, "results": results})
+    return json.dumps({"benchmark": benchmark, "commit": commit(), "machine": machine(), "n": n, "results": results})
+
+
+def machine() -> str:
+    """Return architecture, cores, processor and Python in one line."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {_cpu_name()}, Python {platform.python_version()}"
 
 
 def commit() -> str:

@@ -337,8 +337,6 @@ def pairs(first: EvaluationResult, second: EvaluationResult) -> list[tuple[bool,
 def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) -> Comparison:
     """Return the paired comparison of two policies on the instances both were counted on.
 
-    The interval is a percentile bootstrap of the per-instance differences; the test is McNemar's exact one.
-
     Raises:
         ValueError: They share no instance: suite, split, episodes or seed differ.
     """
@@ -348,6 +346,15 @@ def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) ->
             f"nothing to pair: {first.suite}/{first.split} seed {first.seed} against "
             f"{second.suite}/{second.split} seed {second.seed}; evaluate both with the same arguments"
         )
+    return compare_pairs(paired, seed)
+
+
+def compare_pairs(paired: Sequence[tuple[bool, bool]], seed: int = 0) -> Comparison:
+    """Return how two policies differ, from the success of both on each instance (at least one).
+
+    The interval is a percentile bootstrap of the per-instance differences; the test is McNemar's exact one. Both are
+    about these two policies on other instances. Two trainings differ by more: see `benchmarks.learning_report`.
+    """
     differences = np.array([int(b) - int(a) for a, b in paired], dtype=np.float64)
     low = high = float(differences.mean())
     if np.ptp(differences) > 0:

@@ -30,8 +30,9 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """`summary.json`. Keys may be added, never renamed.
 
-    `before` and `after` are test success rates of the warm start and of the final policy; `seconds` wall-clock by
-    phase; `busy` shares in [0, 1] by role, of the RL phase since it last started or resumed.
+    One run is one seed: `before` and `after` are test success rates of its warm start and of its final policy, and
+    `comparison` is of these two; what training does in general takes several seeds. `seconds` is wall-clock by phase;
+    `busy` shares in [0, 1] by role, of the RL phase since it last started or resumed.
     """
 
     before: Rate
@@ -110,9 +111,12 @@ def _draw_tests(axes: Axes, points: Sequence[CurvePoint]) -> None:
 
 
 def result_table(before: EvaluationResult, after: EvaluationResult) -> Table:
-    """Return success per template and in total, before and after."""
-    table = Table(title=f"success on split {after.split} of {after.suite}, 95% Wilson intervals")
-    for column, justify in (("template", "left"), ("n", "right"), ("before", "right"), ("after", "right")):
+    """Return success of one run's two policies, per template and in total: its warm start and its final policy."""
+    table = Table(
+        title=f"this run's policy against its warm start, success on split {after.split} of {after.suite}",
+        caption="95% Wilson intervals of these two policies; another seed trains another one",
+    )
+    for column, justify in (("template", "left"), ("n", "right"), ("warm start", "right"), ("final", "right")):
         table.add_column(column, justify="left" if justify == "left" else "right")
     for name, rate in after.templates.items():
         earlier = before.templates.get(name)

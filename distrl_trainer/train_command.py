@@ -337,15 +337,16 @@ def _set_threads(config: RunConfig) -> None:
 
 
 def _verdict(summary: Summary, folder: RunFolder) -> str:
-    gain = summary.after.rate - summary.before.rate
+    """Return what one run has to say: about its two policies, not about training, which takes several seeds."""
     lines = [
-        f"success {summary.before} -> {summary.after}, {gain * 100:+.1f} points in {summary.seconds['total']:.0f} s"
+        f"this policy (seed {summary.seed}) against its warm start: success {summary.before} -> {summary.after}, "
+        f"in {summary.seconds['total']:.0f} s"
     ]
     if summary.comparison is not None:
         paired = summary.comparison
         lines.append(
-            f"paired difference {paired.difference * 100:+.1f} points "
-            f"[{paired.low * 100:+.1f}, {paired.high * 100:+.1f}], McNemar p = {paired.p_value:.2g}; "
+            f"paired on {paired.n} test tasks: {paired.difference * 100:+.1f} points "
+            f"[{paired.low * 100:+.1f}, {paired.high * 100:+.1f}] between these two, McNemar p = {paired.p_value:.2g}; "
             f"final policy: {summary.chosen}"
         )
     lines.append(f"{folder.policy}, {folder.summary}, {folder.curve}")
