@@ -31,6 +31,7 @@ from distrl_trainer.books import Books
 from distrl_trainer.config import PolicyConfig, RunConfig
 from distrl_trainer.fleet import Fleet, FleetStats
 from distrl_trainer.learner import Demonstrations, Learner
+from distrl_trainer.main_guard import require_main_guard
 from distrl_trainer.make_fleet import make_fleet
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
@@ -187,11 +188,14 @@ class DistRL(ArchivedAlgorithm):
         Ends early, with everything in order, after `request_stop` or when a callback returns False.
 
         Raises:
+            UnguardedScriptError: The main script would start collectors in every collector.
             FolderInUseError: Another process learns in this folder.
             FleetError: Collectors cannot be kept alive.
             LearnerError: A loss is not finite.
             StorageError: The disk is full.
         """
+        if self.config.fleet.kind == "process":
+            require_main_guard()
         with hold(self.folder):
             self.fleet = self._make_fleet()
             try:
