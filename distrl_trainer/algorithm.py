@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, TrainFreq, TrainFrequencyUnit
-from stable_baselines3.common.utils import configure_logger
+from stable_baselines3.common.utils import configure_logger, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
 from distrl_trainer import archive
@@ -39,6 +39,8 @@ from distrl_trainer.policy.loading import load_policy
 from distrl_trainer.prediction import predict_actions
 from distrl_trainer.replay import Replay
 from distrl_trainer.run_lock import hold
+from distrl_trainer.sb3_arguments import SB3Arguments, check_env, check_policy, rhythm, with_arguments
+from distrl_trainer.step_stream import StepStream
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.value_fit import fit_values
 from distrl_trainer.vec_env import PhoneVecEnv
@@ -48,10 +50,11 @@ class DistRL(ArchivedAlgorithm):
     """A-RIDE with distributed collection (DistRL, arXiv 2410.14803).
 
     Args:
-        policy: A `Policy`, a `PolicyConfig`, or a model name as in `PolicyConfig.model` ("tiny", a folder, a hub id).
+        policy: A `Policy`, a `PolicyConfig`, or a model name as in `PolicyConfig.model` ("tiny", a folder, a hub id);
+            None: what `config.policy` describes.
         env: A `PhoneVecEnv`, whose phones the fleet drives; an environment id for `gym.make`, of which the fleet's
             number of phones is made with `env_kwargs`; or None to predict only.
-        config: All settings; section `policy` is used if `policy` is no `Policy` and no `PolicyConfig`.
+        config: All settings. Whatever other arguments say goes into the trainer's own copy, the attribute `config`.
         folder: Where inbox, weights and other working files of the process fleet live; None: a temporary folder.
         demonstrations: The warm start's, for the cloning term.
         env_kwargs: Keyword arguments of `EnvSpec`, if `env` is an id.
@@ -59,14 +62,17 @@ class DistRL(ArchivedAlgorithm):
         tensorboard_log: Folder for TensorBoard events.
         verbose: 0 silent, 1 prints the log table.
         stats_window_size: Number of recent episodes in logged means.
+        arguments: Other constructor arguments of Stable-Baselines3: see `SB3Arguments`.
 
     Raises:
-        TypeError: `env` is a raw environment; the message names `PhoneVecEnv`.
+        TypeError: `env` is a raw environment or one in a wrapper that would have no effect, `policy` is a stock one, or
+            an argument has no meaning here; the message says what to use.
+        ValueError: An argument's value is out of bounds.
     """
 
     def __init__(
         self,
-        policy: Policy | PolicyConfig | str = "tiny",
+        policy: Policy | PolicyConfig | str | None = None,
         env: PhoneVecEnv | str | None = None,
         *,
         config: RunConfig | None = None,
@@ -77,10 +83,14 @@ class DistRL(ArchivedAlgorithm):
         tensorboard_log: str | None = None,
         verbose: int = 0,
         stats_window_size: int = 100,
+        **arguments: Unpack[SB3Arguments],
     ) -> None:
-        self.config = config or RunConfig()
+        config, made = _with_policy(config or RunConfig(), policy)
+        config = with_arguments(config, arguments, has_policy=made is not None)
+        run_seed = config.run.seed if seed is None else seed
+        self.config = msgspec.structs.replace(config, run=msgspec.structs.replace(config.run, seed=run_seed))
         algorithm, fleet = self.config.algorithm, self.config.fleet
-        run_seed = self.config.run.seed if seed is None else seed
+        every_steps, batches = rhythm(algorithm)
         if isinstance(env, str):
             env = PhoneVecEnv(fleet.collectors * fleet.envs_per_collector, id=env, **(env_kwargs or {}))
         super().__init__(
@@ -91,8 +101,8 @@ class DistRL(ArchivedAlgorithm):
             learning_starts=max(self.config.replay.min_steps, self.config.warmup.value_steps),
             batch_size=algorithm.batch_steps,
             gamma=algorithm.gamma,
-            train_freq=max(1, round(algorithm.batch_steps / algorithm.replay_ratio)),
-            gradient_steps=1,
+            train_freq=every_steps,
+            gradient_steps=batches,
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -102,7 +112,7 @@ class DistRL(ArchivedAlgorithm):
             sde_support=False,
         )
         self.train_freq = TrainFreq(cast(int, self.train_freq), TrainFrequencyUnit.STEP)
-        self._given_policy = policy
+        self._given_policy = made
         self._demonstrations = list(demonstrations)
         self._folder = Path(folder) if folder is not None else None
         self._temporary: TemporaryDirectory[str] | None = None
@@ -111,26 +121,20 @@ class DistRL(ArchivedAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        """Return `env` if it is a `PhoneVecEnv` (or SB3's wrapper of one).
+        """Return `env` if it is a `PhoneVecEnv` that the fleet can drive.
 
         Raises:
-            TypeError: It is not.
+            TypeError: It is not, see `check_env`.
         """
-        if isinstance(env, VecEnv) and isinstance(env.unwrapped, PhoneVecEnv):
-            return env
-        raise TypeError(
-            f"DistRL runs phones asynchronously and takes a PhoneVecEnv, got {type(env).__name__}: pass "
-            'distrl_trainer.vec_env.PhoneVecEnv(8, suite="starter"), or the id "android_env_gym:AndroidTask-v0"'
-        )
+        check_env(env)
+        return env
 
     def _setup_model(self) -> None:
         """Make policy, learner, replay and the books; the fleet is made when learning begins."""
         config, seed = self.config, cast(int, self.seed)
-        given: Any = self._given_policy
-        if isinstance(given, str):
-            given = msgspec.structs.replace(config.policy, model=given)
-        self.policy_config: PolicyConfig | None = given if isinstance(given, PolicyConfig) else None
-        policy: Policy = load_policy(given, seed=seed) if isinstance(given, PolicyConfig) else given
+        self.policy_config = config.policy if self._given_policy is None else None
+        policy = self._given_policy or load_policy(config.policy, seed=seed)
+        self.device = next(policy.module.parameters()).device
         self.policy = cast(Any, policy)
         self.view = View(frames=config.policy.frames, history=config.policy.history)
         demonstrations = Demonstrations(self._demonstrations, self.view) if self._demonstrations else None
@@ -142,6 +146,7 @@ class DistRL(ArchivedAlgorithm):
         self.fleet: Fleet | None = None
         self._fleet_state: dict[str, Any] | None = None
         self._fleet_stats = FleetStats()
+        self._steps = StepStream()
         self._generator = np.random.default_rng([seed, 0])
         self._metrics: dict[str, float] = {}
         self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
@@ -228,6 +233,7 @@ class DistRL(ArchivedAlgorithm):
         if reset_num_timesteps:
             self.num_timesteps = 0
             self._episode_num = self._logged_episodes = 0
+            self._steps.clear()
         else:
             total_timesteps += self.planned_timesteps
         self._total_timesteps = total_timesteps
@@ -260,7 +266,7 @@ class DistRL(ArchivedAlgorithm):
             made = sum(len(trajectory.steps) for trajectory in arrived)
             steps += made
             callback.update_locals(locals())
-            going_on = self._count_steps(made, callback) and not self._stop_requested
+            going_on = self._count_steps(arrived, callback) and not self._stop_requested
             if counters.surplus_steps >= frequency:
                 break
             going_on = going_on and self.num_timesteps < self._total_timesteps
@@ -294,16 +300,27 @@ class DistRL(ArchivedAlgorithm):
         in_hand = self._phones.num_envs * self.config.env.max_steps / 2
         return 2 * frequency + in_hand - max(0, self.books.counters.surplus_steps)
 
-    def _count_steps(self, steps: int, callback: BaseCallback) -> bool:
+    def _count_steps(self, arrived: Sequence[Trajectory], callback: BaseCallback) -> bool:
         """Advance the step count; SB3's `on_step` is called once per `n_envs` steps, as a VecEnv would.
 
-        Steps that have arrived are counted, whether a callback wants to go on or not.
+        It finds `rewards`, `dones` and `infos` of these steps in its `locals`. Once it says that learning ends, the
+        other steps that arrived are counted without it: they were made, and are in replay.
         """
+        end = self.num_timesteps + sum(len(trajectory.steps) for trajectory in arrived)
+        reported = self.num_timesteps - len(self._steps)
+        seconds = (time.time_ns() - self.start_time) / 1e9
+        for trajectory in arrived:
+            infos = self._steps.add(trajectory, seconds)
+            self._update_info_buffer(infos[-1:], np.ones(len(infos[-1:]), dtype=np.bool_))
         going_on = True
-        for _ in range(steps):
-            self.num_timesteps += 1
-            if going_on and self.num_timesteps % self.n_envs == 0:
-                going_on = callback.on_step()
+        for row in self._steps.rows(self.n_envs):
+            if not going_on:
+                continue
+            reported += self.n_envs
+            self.num_timesteps = reported
+            callback.update_locals({"rewards": row.rewards, "dones": row.dones, "infos": row.infos})
+            going_on = callback.on_step()
+        self.num_timesteps = end
         return going_on
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
@@ -351,7 +368,7 @@ class DistRL(ArchivedAlgorithm):
         return {"learner": self._learner_seconds / learning if learning else 0.0, "collectors": collectors.busy}
 
     def dump_logs(self) -> None:
-        """Write everything that is worth knowing, under `collect/ replay/ train/ time/`."""
+        """Write everything that is worth knowing, under `collect/ replay/ train/ time/`, and SB3's own `rollout/`."""
         stats = self.fleet.stats() if self.fleet is not None else self._fleet_stats
         collect = self.books.numbers() | {"in_flight": stats.in_flight, "restarts": stats.restarts}
         lags = self.books.gate.lags()
@@ -361,6 +378,11 @@ class DistRL(ArchivedAlgorithm):
         self._metrics = {}
         self.logger.record("train/updates", self.books.counters.updates)
         self.logger.record("train/version", self.books.counters.version)
+        if self.ep_info_buffer:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([info["r"] for info in self.ep_info_buffer]))
+            self.logger.record("rollout/ep_len_mean", safe_mean([info["l"] for info in self.ep_info_buffer]))
+        if self.ep_success_buffer:
+            self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
         if lags:
             hidden = ("stdout", "log", "json", "csv")
             self.logger.record("collect/lags", torch.tensor(lags, dtype=torch.float32), exclude=hidden)
@@ -368,6 +390,8 @@ class DistRL(ArchivedAlgorithm):
         self.logger.record("time/steps_per_second", (self.num_timesteps - self._num_timesteps_at_start) / elapsed)
         self.logger.record("time/elapsed", elapsed)
         self.logger.record("time/total_timesteps", self.num_timesteps)
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / elapsed))
+        self.logger.record("time/episodes", self._episode_num)
         for name, share in self.busy().items():
             self.logger.record(f"time/{name}_busy", share)
         self.logger.dump(step=self.num_timesteps)
@@ -426,6 +450,7 @@ class DistRL(ArchivedAlgorithm):
             archive.load_replay_tree(parts["replay"], self.replay)
         self.books.load_state(parts["books"])
         self.num_timesteps = int(loop["num_timesteps"])
+        self._steps.clear()
         self._episode_num = self._logged_episodes = int(loop["episodes"])
         self._n_updates = int(loop["updates"])
         self._total_timesteps = int(loop["planned"])
@@ -439,3 +464,20 @@ class DistRL(ArchivedAlgorithm):
         if self._fleet_state is not None:
             fleet.load_state(self._fleet_state)
         return fleet
+
+
+def _with_policy(config: RunConfig, policy: Policy | PolicyConfig | str | None) -> tuple[RunConfig, Policy | None]:
+    """Return `config` with what `policy` says about the model, and `policy` itself if it exists already."""
+    if policy is None:
+        return config, None
+    check_policy(policy)
+    if isinstance(policy, str):
+        policy = msgspec.structs.replace(config.policy, model=policy)
+    if isinstance(policy, PolicyConfig):
+        return msgspec.structs.replace(config, policy=policy), None
+    # Where and in which number type it lives is the policy's own matter, and a saved trainer has to come back so.
+    # The largest tensor tells the type: adapters and value heads may have another.
+    weights = max(policy.module.parameters(), key=torch.Tensor.numel)
+    dtype = str(weights.dtype).removeprefix("torch.")
+    described = msgspec.structs.replace(config.policy, device=str(weights.device), dtype=dtype)
+    return msgspec.structs.replace(config, policy=described), policy

@@ -209,7 +209,7 @@ def test_log_keys_are_namespaced_and_the_lag_always_shows():
     model.logger.dump = lambda step: None
     model.dump_logs()
     keys = set(model.logger.name_to_value)
-    assert {key.split("/")[0] for key in keys} <= {"collect", "replay", "train", "time", "eval"}
+    assert {key.split("/")[0] for key in keys} <= {"collect", "replay", "rollout", "train", "time", "eval"}
     assert {"collect/lags", "collect/invalid_reward_share", "collect/dropped_lag", "collect/success_rate"} <= keys
     assert {"train/kl_behaviour", "train/effective_sample_share", "time/learner_busy", "replay/evenness"} <= keys
 
