@@ -25,6 +25,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback, RolloutReturn, 
 from stable_baselines3.common.utils import configure_logger, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
+from android_env_gym.actions import make_action_space
 from distrl_trainer import archive
 from distrl_trainer.archived_algorithm import ArchivedAlgorithm
 from distrl_trainer.books import Books
@@ -43,7 +44,7 @@ from distrl_trainer.sb3_arguments import SB3Arguments, check_env, check_policy, 
 from distrl_trainer.step_stream import StepStream
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.value_fit import fit_values
-from distrl_trainer.vec_env import PhoneVecEnv
+from distrl_trainer.vec_env import PhoneVecEnv, make_observation_space
 
 
 class DistRL(ArchivedAlgorithm):
@@ -111,6 +112,10 @@ class DistRL(ArchivedAlgorithm):
             seed=run_seed,
             sde_support=False,
         )
+        if self.env is None:
+            self.n_envs = 1
+            self.observation_space = make_observation_space(self.config.env.screen)
+            self.action_space = make_action_space()
         self.train_freq = TrainFreq(cast(int, self.train_freq), TrainFrequencyUnit.STEP)
         self._given_policy = made
         self._demonstrations = list(demonstrations)
@@ -151,6 +156,32 @@ class DistRL(ArchivedAlgorithm):
         self._metrics: dict[str, float] = {}
         self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
         self._logged_episodes = 0
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Learn on other phones from now on; their number and their tasks may be others.
+
+        The curriculum follows: tasks that are new start at its prior, those that it knows keep their estimates.
+
+        Args:
+            env: A `PhoneVecEnv` whose screens are as large as before.
+            force_reset: Accepted; phones always begin with new episodes.
+
+        Raises:
+            RuntimeError: `learn` is running.
+            TypeError: It is another environment, see `check_env`.
+            ValueError: The screens have another size.
+        """
+        if self.fleet is not None:
+            raise RuntimeError("the fleet is driving its phones: call set_env before or after learn, not in a callback")
+        phones = check_env(env)
+        if self.env is not None and phones.observation_space != self.observation_space:
+            raise ValueError(
+                f"got phones that show {phones.specs[0].screen} pixels, this trainer learns on "
+                f"{self._phones.specs[0].screen}: make them with the same screen, or DistRL.load(path, env)"
+            )
+        self.env, self.n_envs = cast(VecEnv, env), phones.num_envs
+        self.observation_space, self.action_space = phones.observation_space, phones.action_space
+        self.books.curriculum.templates = phones.templates
 
     @property
     def planned_timesteps(self) -> int:

@@ -105,8 +105,9 @@ class TaskQueue:
         self._again: deque[TaskRequest] = deque()
 
     def again(self, request: TaskRequest) -> None:
-        """Run `request` before anything is drawn."""
-        self._again.append(request)
+        """Run `request` before anything is drawn, if `templates` has its template: a resumed run may have others."""
+        if request.template in self.templates:
+            self._again.append(request)
 
     def due(self) -> list[TaskRequest]:
         """Return the tasks that wait to run again."""

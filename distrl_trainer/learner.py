@@ -195,17 +195,27 @@ class Learner:
         Raises:
             LearnerError: It belongs to a policy with other parameters.
         """
-        optimizer = dict(state["optimizer"])
-        # msgpack and JSON keep keys as they were or as text; torch wants integers.
-        optimizer["state"] = {int(key): value for key, value in optimizer["state"].items()}
-        try:
-            self.optimizer.load_state_dict(optimizer)
-        except ValueError as error:
-            raise LearnerError(f"the saved optimizer does not fit this policy: {error}") from error
+        self.load_optimizer(state["optimizer"])
         self._generator.bit_generator.state = state["generator"]
         self.task_means.load_state(state["task_means"])
         self.updates = int(state["updates"])
         self.gradient_steps = int(state["gradient_steps"])
+
+    def load_optimizer(self, state: dict[str, Any]) -> None:
+        """Install the moments in what `optimizer.state_dict()` returned; learning rates stay those of `config`.
+
+        Raises:
+            LearnerError: It belongs to a policy with other parameters.
+        """
+        # msgpack and JSON keep keys as they were or as text; torch wants integers.
+        optimizer = {**state, "state": {int(key): value for key, value in state["state"].items()}}
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        try:
+            self.optimizer.load_state_dict(optimizer)
+        except ValueError as error:
+            raise LearnerError(f"the saved optimizer does not fit this policy: {error}") from error
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def _prepare(
         self, trajectories: Sequence[Trajectory], ids: NDArray[np.int64], weights: Tensor

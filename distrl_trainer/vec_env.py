@@ -63,13 +63,7 @@ class PhoneVecEnv(VecEnv):
         self._returns = np.zeros(len(specs))
         self._lengths = np.zeros(len(specs), dtype=int)
         self._begun = time.monotonic()
-        observation = spaces.Dict(
-            {
-                "screenshot": spaces.Box(0, 255, (*specs[0].screen, 3), np.uint8),
-                "instruction": make_text_space(MAX_INSTRUCTION),
-            }
-        )
-        super().__init__(len(specs), observation, make_action_space())
+        super().__init__(len(specs), make_observation_space(specs[0].screen), make_action_space())
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -186,6 +180,16 @@ class PhoneVecEnv(VecEnv):
     def _remember(self, results: Sequence[Result]) -> None:
         for result in results:
             self._frames[result.id] = result.observation["screenshot"]
+
+
+def make_observation_space(screen: tuple[int, int]) -> spaces.Dict:
+    """Return the space of what phones show whose screens have (height, width) `screen`."""
+    return spaces.Dict(
+        {
+            "screenshot": spaces.Box(0, 255, (*screen, 3), np.uint8),
+            "instruction": make_text_space(MAX_INSTRUCTION),
+        }
+    )
 
 
 def _by_id(results: Sequence[Result]) -> list[Result]:

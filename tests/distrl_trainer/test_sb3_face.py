@@ -1,9 +1,11 @@
 """`DistRL` in the hands of a Stable-Baselines3 user: what they type works, or one line says what to do."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
-from runtime_fakes import FakePhones, FakePolicy, fake_config
+from runtime_fakes import FakePhones, FakePolicy, fake_config, load_fake
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import (
     BaseCallback,
@@ -24,8 +26,12 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnvWrapper, VecFrameStack, VecMonitor, VecNormalize
 from stable_baselines3.dqn import MultiInputPolicy
 
+from distrl_trainer import archived_algorithm
 from distrl_trainer.algorithm import DistRL
+from distrl_trainer.archive import ArchiveError
 from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.learner import LearnerError
+from distrl_trainer.vec_env import PhoneVecEnv
 
 
 @pytest.fixture(autouse=True)
@@ -261,3 +267,150 @@ def test_a_monitor_around_the_phones_is_taken_and_one_with_a_file_refused(tmp_pa
     assert model.learn(40).num_timesteps >= 40 and len(model.ep_info_buffer) > 0
     with pytest.raises(TypeError, match="monitor file"):
         make(phones=VecMonitor(FakePhones(), str(tmp_path / "monitor")))
+
+
+class OtherPhones(FakePhones):
+    """The same phones under other names of their tasks."""
+
+    @property
+    def templates(self):
+        return ("fake.odd", "fake.new")
+
+
+def weights_equal(a, b):
+    a, b = a.policy.state_dict(), b.policy.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    monkeypatch.setattr(archived_algorithm, "load_policy", load_fake)
+    return make(verbose=0, seed=5, stats_window_size=9).learn(120)
+
+
+def test_save_and_load_in_memory_and_through_open_files(trained, tmp_path):
+    memory, replay = io.BytesIO(), io.BytesIO()
+    trained.save(memory)
+    trained.save_replay_buffer(replay)
+    loaded = DistRL.load(memory, FakePhones(), device="cpu")
+    loaded.load_replay_buffer(replay)
+    assert weights_equal(trained, loaded) and loaded.replay.steps == trained.replay.steps
+    assert loaded.seed == 5 and loaded._stats_window_size == 9
+    with (tmp_path / "model").open("wb") as file:
+        trained.save(file)
+    with (tmp_path / "model").open("rb") as file:
+        assert weights_equal(trained, DistRL.load(file))
+    with pytest.raises(ArchiveError, match=r"DistRL\.save"):
+        DistRL.load(io.BytesIO(b"nothing of ours"))
+
+
+def test_load_takes_what_sb3_takes(trained, tmp_path, capsys):
+    trained.save(tmp_path / "model")
+    loaded = DistRL.load(
+        tmp_path / "model", device="cpu", custom_objects={"learning_rate": 1e-4}, print_system_info=True,
+        force_reset=True, verbose=0, seed=6,
+    )  # fmt: skip
+    assert loaded.config.algorithm.lr == 1e-4 and loaded.seed == 6 and loaded.get_env() is None
+    assert {group["lr"] for group in loaded.learner.optimizer.param_groups[:1]} == {1e-4}
+    printed = capsys.readouterr().out
+    assert "SAVED MODEL SYSTEM INFO" in printed and printed.count("Stable-Baselines3") == 2
+    with pytest.raises(TypeError, match="'lr_schedule' in custom_objects"):
+        DistRL.load(tmp_path / "model", custom_objects={"lr_schedule": lambda _: 0.0})
+
+
+def test_load_then_set_env_learns_on_and_the_curriculum_follows(trained, tmp_path):
+    trained.save(tmp_path / "model")
+    loaded = DistRL.load(tmp_path / "model")
+    with pytest.raises(ValueError, match="no environment"):
+        loaded.learn(10)
+    loaded.set_env(OtherPhones(2), force_reset=False)
+    assert loaded.n_envs == 2 and loaded.get_env().num_envs == 2
+    curriculum, before = loaded.books.curriculum, trained.books.curriculum
+    assert curriculum.templates == ("fake.odd", "fake.new")
+    assert curriculum.success["fake.odd"] == before.success["fake.odd"] != 0.5 == curriculum.success["fake.new"]
+    assert loaded.learner.task_means["fake.odd"] == trained.learner.task_means["fake.odd"] != 0.0
+    assert loaded.learner.task_means["fake.new"] == 0.0
+    seen = len(loaded.books.recent)
+    loaded.learn(80, reset_num_timesteps=False)
+    later = list(loaded.books.recent)[seen:]
+    assert {item.template for item in later} == {"fake.odd", "fake.new"}
+    assert curriculum.success.count("fake.new") > 0
+
+
+def test_set_env_between_two_calls_of_learn_drops_tasks_that_are_gone():
+    model = make(phones=FakePhones(device="fail-fifth"))
+    model.learn(60)
+    model._fleet_state["again"] = [{"template": "fake.even", "instance": 1}]
+    model.set_env(OtherPhones(4))
+    model.learn(60, reset_num_timesteps=False)
+    assert {item.template for item in list(model.books.recent)[-5:]} <= {"fake.odd", "fake.new"}
+
+    class Swap(BaseCallback):
+        def _on_step(self):
+            self.model.set_env(FakePhones())
+            return True
+
+    with pytest.raises(RuntimeError, match="before or after learn"):
+        model.learn(50, Swap())
+    with pytest.raises(TypeError, match="PhoneVecEnv"):
+        model.set_env(object())
+    with pytest.raises(ValueError, match="same screen"):
+        model.set_env(PhoneVecEnv(1, suite="starter"))
+
+
+def test_parameters_round_trip_with_the_optimizer(trained, tmp_path):
+    parameters = trained.get_parameters()
+    assert set(parameters) == {"policy", "policy.optimizer"}
+    other = make(FakePolicy(seed=4))
+    other.set_parameters(parameters)
+    trained.save(tmp_path / "model")
+    third = make(FakePolicy(seed=6))
+    third.set_parameters(tmp_path / "model", device="cpu")
+    for model in (other, third):
+        assert weights_equal(trained, model)
+        moments = model.learner.optimizer.state_dict()["state"]
+        assert all(
+            torch.equal(moments[key]["exp_avg"], state["exp_avg"])
+            for key, state in parameters["policy.optimizer"]["state"].items()
+        )
+    trained.learn(80, reset_num_timesteps=False)
+    assert not weights_equal(trained, other)  # what was returned are copies
+    other.set_parameters(parameters)
+    name, tensor = next(iter(parameters["policy"].items()))
+    other.set_parameters({"policy": {name: tensor + 1}}, exact_match=False)
+    assert torch.equal(other.policy.state_dict()[name], tensor + 1)
+    before = other.get_parameters()["policy"]
+    for wrong, message in (
+        ({"policy": parameters["policy"]}, "policy.optimizer"),
+        ({"actor": {}}, "actor"),
+        ({**parameters, "policy": {name: tensor}}, "exact_match=False"),
+        ({**parameters, "policy": {**parameters["policy"], name: torch.zeros(1)}}, "shape"),
+        ({**parameters, "policy.optimizer": {"state": {}, "param_groups": []}}, "does not fit"),
+    ):
+        with pytest.raises((ValueError, LearnerError), match=message):
+            other.set_parameters(wrong)
+    assert all(torch.equal(before[key], value) for key, value in other.get_parameters()["policy"].items())
+
+
+def test_number_type_and_tuning_of_the_policy_survive_a_file(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(archived_algorithm, "load_policy", lambda config: asked.append(config) or load_fake(config))
+    policy = FakePolicy()
+    policy.module.to(torch.bfloat16)
+    config = fake_config(policy={"lora_rank": 3, "lora_dropout": 0.1, "codec": "autoui", "max_new_tokens": 9})
+    make(policy, config=config).save(tmp_path / "model")
+    loaded = DistRL.load(tmp_path / "model", device="cpu")
+    assert (asked[0].dtype, asked[0].lora_rank, asked[0].lora_dropout) == ("bfloat16", 3, 0.1)
+    assert (asked[0].codec, asked[0].max_new_tokens, asked[0].device) == ("autoui", 9, "cpu")
+    assert loaded.config.policy.lora_rank == 3
+
+
+@pytest.mark.slow
+def test_a_fully_tuned_tiny_policy_is_fully_tuned_after_loading(tmp_path):
+    model = DistRL(PolicyConfig(model="tiny-untrained", tuning="full"), PhoneVecEnv(1, suite="starter"))
+    model.save(tmp_path / "model")
+    loaded = DistRL.load(tmp_path / "model", PhoneVecEnv(2, suite="starter"))
+    assert loaded.config.policy.tuning == "full"
+    assert len(loaded.learner.optimizer.param_groups[0]["params"]) == len(
+        model.learner.optimizer.param_groups[0]["params"]
+    )
