@@ -2,10 +2,11 @@
 
 import io
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from runtime_fakes import FakePhones, FakePolicy, fake_config, load_fake
+from runtime_fakes import ENV_ID, FakePhones, FakePolicy, fake_config, load_fake
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import (
     BaseCallback,
@@ -20,10 +21,12 @@ from stable_baselines3.common.callbacks import (
     StopTrainingOnNoModelImprovement,
     StopTrainingOnRewardThreshold,
 )
+from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
-from stable_baselines3.common.vec_env import VecEnvWrapper, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecFrameStack, VecMonitor, VecNormalize
 from stable_baselines3.dqn import MultiInputPolicy
 
 from distrl_trainer import archived_algorithm
@@ -414,3 +417,26 @@ def test_a_fully_tuned_tiny_policy_is_fully_tuned_after_loading(tmp_path):
     assert len(loaded.learner.optimizer.param_groups[0]["params"]) == len(
         model.learner.optimizer.param_groups[0]["params"]
     )
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, Monitor, lambda env: DummyVecEnv([lambda: Monitor(env)])])
+def test_eval_callback_and_evaluate_policy_take_the_environment_itself(wrap, trained, tmp_path):
+    evaluation = EvalCallback(
+        wrap(gym.make(ENV_ID, split="test")), n_eval_episodes=2, eval_freq=10, verbose=0,
+        best_model_save_path=str(tmp_path), log_path=str(tmp_path),
+    )  # fmt: skip
+    trained.learn(60, evaluation, reset_num_timesteps=False)
+    assert len(evaluation.evaluations_timesteps) >= 1 and len(evaluation.evaluations_successes[0]) == 2
+    best = DistRL.load(tmp_path / "best_model", FakePhones())
+    rewards, lengths = evaluate_policy(best, wrap(gym.make(ENV_ID)), n_eval_episodes=3, return_episode_rewards=True)
+    assert len(rewards) == 3 and all(1 <= length <= 6 for length in lengths)
+
+
+def test_an_android_task_can_be_evaluated_on_whatever_wraps_it():
+    model = DistRL("tiny-untrained", device="cpu")
+    env = Monitor(gym.make("android_env_gym:AndroidTask-v0", suite="starter", max_steps=2))
+    observation, _ = env.reset(seed=0)
+    action, _ = model.predict(observation, deterministic=True)
+    env.step(action)
+    _, lengths = evaluate_policy(model, env, n_eval_episodes=1, return_episode_rewards=True)
+    assert 1 <= lengths[0] <= 2
