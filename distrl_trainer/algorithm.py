@@ -235,7 +235,7 @@ class DistRL(ArchivedAlgorithm):
         with hold(self.folder):
             self.fleet = self._make_fleet()
             try:
-                self.fleet.publish(cast(Policy, self.policy), self.books.counters.version)
+                self._publish_first()
                 self.fleet.start()
                 return super().learn(
                     total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
@@ -246,6 +246,13 @@ class DistRL(ArchivedAlgorithm):
                 self._fleet_stats = self.fleet.stats()
                 self.fleet = None
                 self._stop_requested = False
+
+    def _publish_first(self) -> None:
+        """Publish the weights as they are, above every version that collectors of this folder may still speak of."""
+        assert self.fleet is not None
+        counters = self.books.counters
+        counters.version = max(counters.version, self.fleet.newest_version() + 1)
+        self.fleet.publish(cast(Policy, self.policy), counters.version)
 
     def _setup_learn(
         self,
@@ -401,7 +408,11 @@ class DistRL(ArchivedAlgorithm):
     def dump_logs(self) -> None:
         """Write everything that is worth knowing, under `collect/ replay/ train/ time/`, and SB3's own `rollout/`."""
         stats = self.fleet.stats() if self.fleet is not None else self._fleet_stats
-        collect = self.books.numbers() | {"in_flight": stats.in_flight, "restarts": stats.restarts}
+        collect = self.books.numbers() | {
+            "in_flight": stats.in_flight,
+            "restarts": stats.restarts,
+            "lost_episodes": stats.lost,
+        }
         lags = self.books.gate.lags()
         for namespace, numbers in (("collect", collect), ("replay", self.replay.stats()), ("train", self._metrics)):
             for name, value in numbers.items():

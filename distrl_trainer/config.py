@@ -187,7 +187,14 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     curriculum_uniform: Unit = 0.2
     """Share of draws that stay uniform."""
     restarts: Count = 10
-    """How often dead collectors are replaced before the run fails."""
+    """How often collectors that died or hang are replaced before the run fails."""
+    restart_hours: PositiveFloat = 24.0
+    """Hours in which all restarts are given back, while episodes succeed: a death a day ends no run."""
+    start_seconds: PositiveFloat = 900.0
+    """Seconds that a collector may take until it has its phones and its policy (loading a large model, booting)."""
+    act_seconds: PositiveFloat = 300.0
+    """Seconds that acting on one batch may take, newer weights included; a collector that is silent for as long and
+    for `env.step_timeout` is replaced."""
 
 
 class WarmupConfig(msgspec.Struct, frozen=True, kw_only=True):

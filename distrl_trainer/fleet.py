@@ -32,13 +32,16 @@ class FleetError(RuntimeError):
 
 
 class FleetStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fleet did so far. `busy` is the share of wall-clock its collectors spent acting or stepping."""
+    """What a fleet did so far. `busy` is the share of wall-clock its collectors spent acting or stepping; `lost` are
+    the episodes that were under way in collectors that ended: other episodes take their place.
+    """
 
     env_steps: int = 0
     episodes: int = 0
     failures: int = 0
     in_flight: int = 0
     restarts: int = 0
+    lost: int = 0
     busy: float = 0.0
     act_seconds: float = 0.0
     step_seconds: float = 0.0
@@ -75,7 +78,11 @@ class Fleet(Protocol):
         ...
 
     def publish(self, policy: Policy, version: int) -> None:
-        """Make the weights of `policy` the newest version."""
+        """Make the weights of `policy` the newest version; it must be higher than any before."""
+        ...
+
+    def newest_version(self) -> int:
+        """Return the highest version that was ever published where this fleet works, -1 if none was."""
         ...
 
     def stats(self) -> FleetStats:
@@ -237,6 +244,10 @@ class SerialFleet:
         """Name the version; the weights are the learner's own."""
         policy.version = version
 
+    def newest_version(self) -> int:
+        """Return -1: nobody holds weights of a serial fleet but the learner."""
+        return -1
+
     def stats(self) -> FleetStats:
         """Return counts and shares since `start`."""
         return fleet_stats([self._collector.count()])
@@ -269,7 +280,7 @@ class SerialFleet:
             self._queue.again(request)
 
 
-def fleet_stats(collectors: Sequence[CollectorStats], restarts: int = 0) -> FleetStats:
+def fleet_stats(collectors: Sequence[CollectorStats], restarts: int = 0, lost: int = 0) -> FleetStats:
     """Return the sum over `collectors`."""
     act = sum(stats.act_seconds for stats in collectors)
     step = sum(stats.step_seconds for stats in collectors)
@@ -280,6 +291,7 @@ def fleet_stats(collectors: Sequence[CollectorStats], restarts: int = 0) -> Flee
         failures=sum(stats.failures for stats in collectors),
         in_flight=sum(stats.in_flight for stats in collectors),
         restarts=restarts,
+        lost=lost,
         busy=(act + step) / seconds if seconds > 0 else 0.0,
         act_seconds=act,
         step_seconds=step,

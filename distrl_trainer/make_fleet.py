@@ -13,11 +13,13 @@ import msgspec
 
 from android_env_gym.vector import AsyncEnvPool
 from distrl_trainer.collector import CollectorName
+from distrl_trainer.collector_process import CollectorSetup
 from distrl_trainer.config import PolicyConfig, RunConfig
-from distrl_trainer.fleet import Fleet, SerialFleet
+from distrl_trainer.fleet import Fleet, FleetError, SerialFleet
+from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
-from distrl_trainer.process_fleet import CollectorSetup, ProcessFleet
+from distrl_trainer.process_fleet import ProcessFleet
 from distrl_trainer.vec_env import PhoneVecEnv
 
 
@@ -38,13 +40,18 @@ def make_fleet(
         policy: The learner's.
         policy_config: How a collector process makes the policy; None: from a copy of `policy` saved in `folder`.
         seed: Of the run.
-        folder: For inbox and weights of processes.
+        folder: For inbox and weights of processes, and their numbers.
+
+    Raises:
+        FleetError: There is no such kind of fleet, or `fleet.json` in `folder` is damaged.
     """
     templates = phones.templates
     view = View(frames=config.policy.frames, history=config.policy.history)
     if config.fleet.kind == "serial":
         pool = AsyncEnvPool(phones.specs, workers=phones.workers, step_timeout=phones.step_timeout)
         return SerialFleet(pool, policy, templates, seed=seed, view=view, shaping=config.shaping)
+    if config.fleet.kind != "process":
+        raise FleetError(f'fleet.kind is {config.fleet.kind!r}; this version knows "serial" and "process"')
     count = min(config.fleet.collectors, phones.num_envs)
     model = policy_config or _saved(policy, config.policy, folder / "collector_policy")
     setups = [
@@ -63,7 +70,7 @@ def make_fleet(
         )
         for index in range(count)
     ]
-    return ProcessFleet(setups, restarts=config.fleet.restarts)
+    return ProcessFleet(setups, incarnations=Incarnations(folder / "fleet.json"), config=config.fleet)
 
 
 def _saved(policy: Policy, config: PolicyConfig, folder: Path) -> PolicyConfig:

@@ -34,9 +34,9 @@ def publish_interval(p95_seconds: float, max_lag: int) -> float:
 def collection_lag(oldest_version: int, current_version: int) -> int:
     """Return versions between the oldest step of an arriving trajectory and now.
 
-    0 if the trajectory is ahead: a resumed run may be older than what its collectors still send.
+    Never negative: a resumed run publishes above every version that was ever published in its folder.
     """
-    return max(0, current_version - oldest_version)
+    return current_version - oldest_version
 
 
 def admit(oldest_version: int, current_version: int, max_lag: int) -> bool:

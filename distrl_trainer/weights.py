@@ -55,7 +55,7 @@ class WeightStore:
         """
         path = self.path(version)
         if path.exists():
-            raise WeightsError(f"{path} exists and versions never change; publish a higher one, or rewind first")
+            raise WeightsError(f"{path} exists and versions never change; publish a higher one")
         # Copies, because safetensors refuses tensors that share memory, as tied weights do.
         own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
         write_atomic(path, save(own, metadata={"version": str(version), "sha256": checksum(own)}))
@@ -109,21 +109,6 @@ class WeightStore:
             except WeightsError as error:
                 self._report(version, error)
         return None
-
-    def rewind(self, version: int) -> list[int]:
-        """Set aside every version above `version` in `superseded/`, which keeps as many, and return them, oldest first.
-
-        For a resumed run whose checkpoint is older than the newest version: collectors must not load weights
-        the learner no longer has.
-        """
-        aside = self.folder / "superseded"
-        moved = [newer for newer in self.versions() if newer > version]
-        for newer in moved:
-            aside.mkdir(exist_ok=True)
-            self.path(newer).replace(aside / self.path(newer).name)
-        for old in sorted(aside.glob("v*.safetensors"), key=lambda path: path.stat().st_mtime)[: -self.keep]:
-            old.unlink()
-        return moved
 
     def prune(self) -> None:
         """Delete all but the newest `keep` versions."""

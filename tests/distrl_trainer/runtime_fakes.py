@@ -7,6 +7,7 @@ Spawned processes import this module by name.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from android_env_gym.actions import (
     make_text_space,
 )
 from android_env_gym.vector import AsyncEnvPool, EnvSpec
+from distrl_trainer.collector_process import CollectorSetup
 from distrl_trainer.config import (
     AlgorithmConfig,
     EnvConfig,
@@ -40,7 +42,6 @@ from distrl_trainer.config import (
 )
 from distrl_trainer.observations import encode_action, encode_frame
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
-from distrl_trainer.process_fleet import CollectorSetup
 from distrl_trainer.prompts import action_text
 from distrl_trainer.trajectory import Step, Trajectory
 from distrl_trainer.vec_env import PhoneVecEnv
@@ -65,7 +66,8 @@ def colour_frame(colour: int) -> np.ndarray:
 class FakePhone(gym.Env):
     """`device` chooses a fault: "sim" none, "fail-odd" breaks in the first step of every odd
     instance, "fail-fifth" of every fifth, "dead" of every one, "fail-half" at the end of every second episode of
-    a phone, "exit" ends the process in the middle of an episode, "truncate" runs out of time.
+    a phone, "exit" ends the process in the middle of an episode, "truncate" runs out of time, "hang" makes the file
+    named by FAKE_PHONE_HANGS_AT and never answers.
     """
 
     def __init__(self, device="sim", split="train", max_steps=6, render_mode=None, **_: Any):
@@ -103,6 +105,9 @@ class FakePhone(gym.Env):
         finished = isinstance(action, Finish)
         ended = success or finished or self._steps >= self._max_steps
         info = self._info() | {"is_success": success, "invalid_action": invalid, "false_completion": finished}
+        if self._device == "hang":
+            Path(os.environ["FAKE_PHONE_HANGS_AT"]).touch()
+            threading.Event().wait()
         if self._device == "fail-half" and ended and self._episodes % 2 == 0:
             return self._fail()
         if self._device == "truncate" and not ended:

@@ -14,12 +14,15 @@ from runtime_fakes import TEMPLATES, FakePolicy, build_broken, build_fake, fake_
 
 from android_env_gym.vector import EnvSpec
 from distrl_trainer import process_fleet
+from distrl_trainer.board import Board, BoardTasks
 from distrl_trainer.collector import CollectorName, CollectorStats
-from distrl_trainer.config import PolicyConfig
+from distrl_trainer.collector_process import CollectorSetup
+from distrl_trainer.config import FleetConfig, PolicyConfig
 from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.fleet import FleetError, Retries, SerialFleet, TaskQueue
+from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.observations import View
-from distrl_trainer.process_fleet import CLOSE_SECONDS, Board, BoardTasks, CollectorSetup, ProcessFleet
+from distrl_trainer.process_fleet import CLOSE_SECONDS, ProcessFleet
 
 VIEW = View()
 
@@ -156,12 +159,17 @@ def setups(tmp_path, count=1, device="sim"):
     ]  # fmt: skip
 
 
+def fleet_of(tmp_path, count=1, device="sim", build=build_fake, setups_=None, **more):
+    numbers = Incarnations(tmp_path / "fleet.json")
+    return ProcessFleet(setups_ or setups(tmp_path, count, device), incarnations=numbers, build=build, **more)
+
+
 def test_a_collector_has_time_to_close_the_devices_of_its_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(process_fleet.time, "monotonic", lambda: 100.0)
     deadlines = []
     for device, workers in (("sim", 0), ("adb:R5", 2)):
         setup = msgspec.structs.replace(setups(tmp_path)[0], envs=(EnvSpec(device=device),), workers=workers)
-        fleet = ProcessFleet([setup])
+        fleet = fleet_of(tmp_path, setups_=[setup])
         fleet._workers[0] = SimpleNamespace(end=deadlines.append)
         fleet.close()
     assert deadlines == [100.0 + CLOSE_SECONDS, 100.0 + CLOSE_SECONDS + EnvSpec(device="adb:R5").close_seconds]
@@ -185,7 +193,7 @@ def wait_for(condition, seconds=60.0):
 @pytest.mark.slow
 def test_processes_follow_versions_hold_survive_a_kill_and_leave_nothing(tmp_path):
     before = {child.pid for child in children()}
-    fleet = ProcessFleet(setups(tmp_path), restarts=3, build=build_fake)
+    fleet = fleet_of(tmp_path, config=FleetConfig(restarts=3))
     policy = FakePolicy()
     fleet.publish(policy, 0)
     fleet.allow(20)
@@ -222,24 +230,24 @@ def test_processes_follow_versions_hold_survive_a_kill_and_leave_nothing(tmp_pat
     stats = fleet.stats()
     assert stats.env_steps > 50 and 0 < stats.busy <= 1
     # What was collected and not acknowledged is handed to the next fleet, which numbers its collectors on.
-    again = ProcessFleet(setups(tmp_path), build=build_fake)
+    again = fleet_of(tmp_path)
     again.load_state(fleet.state())
     left = {received.trajectory.id for received in again._inbox.drain()}
     assert {item.id for item in alive + survivors + reborn} <= left
     assert not {item.id for item in found} & left
-    assert again.state() == {"incarnations": [2]}
+    assert again.state() == {"incarnations": [2]} and again.newest_version() == 1
 
 
 @pytest.mark.slow
 def test_a_collector_that_cannot_start_ends_the_run_with_a_reason(tmp_path):
-    fleet = ProcessFleet(setups(tmp_path), restarts=0, build=build_broken)
+    fleet = fleet_of(tmp_path, build=build_broken)
     fleet.publish(FakePolicy(), 0)
     fleet.start()
-    with pytest.raises(FleetError, match=r"c0\.0 ended with exit code 1"):
+    with pytest.raises(FleetError, match=r"c0\.0 could not begin: .* RuntimeError: this collector cannot start"):
         fleet.collect(1, never)
     fleet.close()
 
 
 def test_setups_must_be_numbered(tmp_path):
     with pytest.raises(ValueError, match="numbered"):
-        ProcessFleet(setups(tmp_path, count=2)[1:])
+        fleet_of(tmp_path, setups_=setups(tmp_path, count=2)[1:])

@@ -124,18 +124,6 @@ def test_only_the_newest_are_kept(tmp_path: Path):
         WeightStore(tmp_path, keep=0)
 
 
-def test_rewinding_sets_newer_versions_aside(store: WeightStore):
-    for version in (1, 2, 3):
-        store.publish(tensors(version), version)
-    assert store.rewind(1) == [2, 3]
-    assert store.latest() == 1
-    store.publish(tensors(20), 2)
-    loaded = store.load_latest()
-    assert loaded is not None
-    assert_same(loaded.tensors, tensors(20))
-    assert store.rewind(5) == []
-
-
 def test_a_full_disk_leaves_the_previous_version(store: WeightStore, monkeypatch: pytest.MonkeyPatch):
     store.publish(tensors(1), 1)
 
