@@ -30,8 +30,9 @@ from distrl_trainer import archive
 from distrl_trainer.archived_algorithm import ArchivedAlgorithm
 from distrl_trainer.books import Books
 from distrl_trainer.config import PolicyConfig, RunConfig
+from distrl_trainer.demonstrations import Demonstrations
 from distrl_trainer.fleet import Fleet, FleetStats
-from distrl_trainer.learner import Demonstrations, Learner
+from distrl_trainer.learner import Learner
 from distrl_trainer.main_guard import require_main_guard
 from distrl_trainer.make_fleet import make_fleet
 from distrl_trainer.observations import View

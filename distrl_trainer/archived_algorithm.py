@@ -135,7 +135,7 @@ class ArchivedAlgorithm(OffPolicyAlgorithm):
         """Return copies of the tensors of `policy` and `policy.optimizer`."""
         return {
             POLICY: {name: tensor.clone() for name, tensor in cast(Policy, self.policy).state_dict().items()},
-            OPTIMIZER: copy.deepcopy(self.learner.optimizer.state_dict()),
+            OPTIMIZER: copy.deepcopy(self.learner.optimizer.state()),
         }
 
     def set_parameters(  # pyright: ignore[reportIncompatibleMethodOverride]

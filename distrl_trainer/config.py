@@ -126,7 +126,9 @@ class AlgorithmConfig(msgspec.Struct, frozen=True, kw_only=True):
     batch_steps: Positive = 256
     """Environment steps drawn from replay per batch."""
     minibatch: Positive = 64
-    """Steps per forward and backward pass."""
+    """Steps per optimizer step."""
+    micro_batch: Count = 0
+    """Steps per forward and backward pass, also of cloning: what memory holds; changes no gradient. 0: a minibatch."""
     epochs_per_batch: Positive = 1
     """Passes over each batch."""
     updates_per_version: Positive = 1

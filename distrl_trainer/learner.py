@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,9 +20,9 @@ from torch import Tensor
 
 from distrl_trainer.config import AlgorithmConfig
 from distrl_trainer.curriculum import RunningMeans
+from distrl_trainer.demonstrations import Demonstrations, imitation_losses
 from distrl_trainer.losses import (
     baseline_values,
-    cloning_loss,
     entropy_loss,
     invalid_loss,
     normalise_advantages,
@@ -30,15 +30,16 @@ from distrl_trainer.losses import (
     state_values,
     token_mean,
     value_loss,
+    weighted_mean,
 )
-from distrl_trainer.observations import View, observation_at, observations
+from distrl_trainer.observations import View, observations
+from distrl_trainer.optimisation import MasterOptimizer
 from distrl_trainer.policy.base import Observation, Policy
 from distrl_trainer.replay import Batch
 from distrl_trainer.retrace import RetraceTargets, diagnose_ratios, monte_carlo_returns, retrace
 from distrl_trainer.trajectory import Trajectory
 
 TASK_MEAN_RATE = 0.02
-WEIGHT_DECAY = 0.01
 
 
 class LearnerError(RuntimeError):
@@ -60,37 +61,6 @@ class Update(msgspec.Struct, frozen=True):
 
     metrics: dict[str, float]
     priorities: Priorities
-
-
-class Decisions(msgspec.Struct, frozen=True):
-    """Single decisions to imitate: aligned observations and token ids."""
-
-    observations: list[Observation]
-    token_ids: list[tuple[int, ...]]
-
-
-class Demonstrations:
-    """The warm start's demonstrations, drawn from step by step. Holds files' worth of data, asks nobody for more."""
-
-    def __init__(self, trajectories: Sequence[Trajectory], view: View) -> None:
-        self.trajectories = list(trajectories)
-        self.view = view
-        self._places = [(i, t) for i, item in enumerate(self.trajectories) for t in range(len(item.steps))]
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def draw(self, count: int, generator: np.random.Generator) -> Decisions:
-        """Return `count` decisions drawn uniformly over steps, with replacement."""
-        return self.take(generator.integers(len(self._places), size=count).tolist())
-
-    def take(self, places: Sequence[int]) -> Decisions:
-        """Return the decisions at `places`, numbered from 0 over all steps."""
-        chosen = [self._places[place] for place in places]
-        return Decisions(
-            [observation_at(self.trajectories[i], t, self.view) for i, t in chosen],
-            [self.trajectories[i].steps[t].token_ids for i, t in chosen],
-        )
 
 
 class _Prepared(msgspec.Struct, frozen=True):
@@ -136,9 +106,8 @@ class Learner:
         self._generator = np.random.default_rng([seed, 1])
         if hasattr(policy, "value_trunk_gradient"):
             policy.value_trunk_gradient = config.value_trunk_gradient  # pyright: ignore[reportAttributeAccessIssue]
-        groups = policy.parameter_groups(config.lr, config.value_lr)
-        self.optimizer = torch.optim.AdamW(cast(Any, groups), weight_decay=WEIGHT_DECAY)
-        self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.optimizer = MasterOptimizer(policy.parameter_groups(config.lr, config.value_lr), config.max_grad_norm)
+        self._micro_batch = config.micro_batch or config.minibatch
 
     def observe(self, trajectory: Trajectory) -> None:
         """Count the returns of a trajectory that has just arrived, for the `task_ema` baseline."""
@@ -175,14 +144,17 @@ class Learner:
             raise LearnerError("the control arm clones demonstrations and there are none; set warmup.demonstrations")
         config = self.config
         steps = config.epochs_per_batch * math.ceil(config.batch_steps / config.minibatch)
-        made = [self._optimise(None) for _ in range(steps)]
+        made: list[dict[str, float]] = []
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            made.append(self._finish_step())
         self.updates += 1
         return {name: float(np.mean([one[name] for one in made])) for name in made[0]}
 
     def state(self) -> dict[str, Any]:
         """Return optimizer, generator and running means as a tree of tensors and plain data."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state(),
             "generator": self._generator.bit_generator.state,
             "task_means": self.task_means.state(),
             "updates": self.updates,
@@ -202,20 +174,15 @@ class Learner:
         self.gradient_steps = int(state["gradient_steps"])
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        """Install the moments in what `optimizer.state_dict()` returned; learning rates stay those of `config`.
+        """Install what `optimizer.state()` returned; learning rates stay those of `config`.
 
         Raises:
             LearnerError: It belongs to a policy with other parameters.
         """
-        # msgpack and JSON keep keys as they were or as text; torch wants integers.
-        optimizer = {**state, "state": {int(key): value for key, value in state["state"].items()}}
-        rates = [group["lr"] for group in self.optimizer.param_groups]
         try:
-            self.optimizer.load_state_dict(optimizer)
+            self.optimizer.load_state(state)
         except ValueError as error:
             raise LearnerError(f"the saved optimizer does not fit this policy: {error}") from error
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
 
     def _prepare(
         self, trajectories: Sequence[Trajectory], ids: NDArray[np.int64], weights: Tensor
@@ -261,8 +228,8 @@ class Learner:
     def _evaluate(self, shown: Sequence[Observation], tokens: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
         """Return `(N,)` log-probs, mean negative log-prob per token and raw values, in micro-batches, as float64."""
         logprobs, entropies, values = [], [], []
-        for start in range(0, len(shown), self.config.minibatch):
-            part = slice(start, start + self.config.minibatch)
+        for start in range(0, len(shown), self._micro_batch):
+            part = slice(start, start + self._micro_batch)
             evaluation = self.policy.evaluate(shown[part], tokens[part])
             logprobs.append(evaluation.logprobs.sum(-1))
             entropies.append(token_mean(-evaluation.logprobs, evaluation.mask))
@@ -273,8 +240,8 @@ class Learner:
     def _last_values(self, values: Tensor, shown: Sequence[list[Observation]], bootstraps: Tensor) -> None:
         """Fill in V of the last observation where it counts, that is after a truncation."""
         rows = [row for row in range(len(shown)) if bootstraps[row]]
-        for start in range(0, len(rows), self.config.minibatch):
-            part = rows[start : start + self.config.minibatch]
+        for start in range(0, len(rows), self._micro_batch):
+            part = rows[start : start + self._micro_batch]
             raw = self.policy.values([shown[row][-1] for row in part]).double().cpu()
             for row, value in zip(part, state_values(raw, self.config.value_loss), strict=True):
                 values[row, len(shown[row]) - 1] = value
@@ -336,7 +303,25 @@ class Learner:
         ]
 
     def _gradient_step(self, prepared: _Prepared, rows: NDArray[np.int64]) -> dict[str, float]:
-        """Make one optimizer step on `rows` of the batch and return numbers to log."""
+        """Make one optimizer step on `rows` of the batch and return numbers to log.
+
+        Every loss is a mean weighted by the same weights. So the gradient of the whole is the sum over micro-batches,
+        each by its share of the weight.
+        """
+        self.optimizer.zero_grad()
+        whole = float(prepared.weights[torch.from_numpy(rows)].sum())
+        sums: dict[str, float] = {}
+        for start in range(0, len(rows), self._micro_batch):
+            part = rows[start : start + self._micro_batch]
+            share = float(prepared.weights[torch.from_numpy(part)].sum()) / whole
+            if not share > 0:  # weights so small that they vanish beside the others'
+                continue
+            for name, value in self._accumulate(prepared, part, share).items():
+                sums[name] = sums.get(name, 0.0) + share * value
+        return sums | self._finish_step()
+
+    def _accumulate(self, prepared: _Prepared, rows: NDArray[np.int64], share: float) -> dict[str, float]:
+        """Add the gradient of the loss on `rows` times `share`; return numbers to log, means weighted as the loss."""
         config = self.config
         picked = torch.from_numpy(rows)
         evaluation = self.policy.evaluate(
@@ -352,31 +337,29 @@ class Learner:
         entropy = entropy_loss(evaluation.entropy, evaluation.mask, weights)
         invalid = invalid_loss(logprobs, rho, prepared.invalid[picked].to(device), weights)
         loss = policy.loss + config.value_coef * value + config.entropy_coef * entropy + config.invalid_coef * invalid
-        metrics = self._optimise(loss)
+        self.optimizer.backward(share * loss)
         log_change = (logprobs - old).detach()
-        return metrics | {
+        return {
             "policy_loss": policy.loss.item(),
             "value_loss": value.item(),
             "entropy": -entropy.item(),
             "invalid_loss": invalid.item(),
             "loss": loss.item(),
             "clip_share": policy.clipped_share.item(),
-            "kl_old": float((torch.expm1(log_change) - log_change).mean()),
+            "kl_old": float(weighted_mean(torch.expm1(log_change) - log_change, weights)),
         }
 
-    def _optimise(self, loss: Tensor | None) -> dict[str, float]:
-        """Make one AdamW step on `loss` plus the cloning term, either of which may be absent."""
-        self.optimizer.zero_grad(set_to_none=True)
+    def _finish_step(self) -> dict[str, float]:
+        """Add the cloning term, if there is one, to the gradient there is, and make one AdamW step."""
         metrics: dict[str, float] = {}
-        if loss is not None:
-            loss.backward()
         if self.demonstrations and self.config.cloning_batch and self.config.cloning_coef:
             drawn = self.demonstrations.draw(self.config.cloning_batch, self._generator)
-            cloning = imitation_loss(self.policy, drawn)
-            (self.config.cloning_coef * cloning).backward()
-            metrics["cloning_loss"] = cloning.item()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
-        if not torch.isfinite(norm):
+            metrics["cloning_loss"] = 0.0
+            for loss in imitation_losses(self.policy, drawn, self.config.micro_batch):
+                self.optimizer.backward(self.config.cloning_coef * loss)
+                metrics["cloning_loss"] += loss.item()
+        norm = self.optimizer.clip()
+        if not math.isfinite(norm):
             raise LearnerError(
                 f"the gradient of update {self.updates} is not finite; the weights are those before it. "
                 "--resume goes on from the last checkpoint; a lower algorithm.lr needs a new run, which may begin with "
@@ -384,14 +367,7 @@ class Learner:
             )
         self.optimizer.step()
         self.gradient_steps += 1
-        return metrics | {"grad_norm": float(norm)}
-
-
-def imitation_loss(policy: Policy, decisions: Decisions) -> Tensor:
-    """Return the mean `- log pi` of `decisions`, with gradient: the cloning term and the warm start's loss."""
-    evaluation = policy.evaluate(decisions.observations, decisions.token_ids)
-    logprobs = evaluation.logprobs.sum(-1)
-    return cloning_loss(logprobs, torch.ones_like(logprobs))
+        return metrics | {"grad_norm": norm}
 
 
 def _distinct(batch: Batch) -> tuple[list[Trajectory], NDArray[np.int64], Tensor]:

@@ -92,6 +92,11 @@ def validated(config: RunConfig) -> RunConfig:
         raise ConfigError(
             f"algorithm.minibatch {algorithm.minibatch} exceeds algorithm.batch_steps {algorithm.batch_steps}; lower it"
         )
+    if algorithm.micro_batch > algorithm.minibatch:
+        raise ConfigError(
+            f"algorithm.micro_batch {algorithm.micro_batch} exceeds algorithm.minibatch {algorithm.minibatch}, and no "
+            "pass is larger than a minibatch; lower it, or set 0 for as much"
+        )
     if config.replay.min_steps > config.replay.capacity_steps:
         raise ConfigError(
             f"replay.min_steps {config.replay.min_steps} exceeds replay.capacity_steps {config.replay.capacity_steps}"

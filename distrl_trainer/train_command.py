@@ -158,6 +158,7 @@ def make_warm_start(config: RunConfig, target: Path, view: LiveView, run: str = 
             settings,
             view=shown,
             seed=config.run.seed,
+            micro_batch=config.algorithm.micro_batch,
             progress=lambda epoch, seen, unseen: view.update(
                 Status(done=epoch, total=settings.epochs, losses={"training": seen, "validation": unseen})
             ),

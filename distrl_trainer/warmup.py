@@ -27,8 +27,9 @@ from android_env_gym.tasks.suites import goal_of
 from android_env_gym.vector import EnvSpec
 from distrl_trainer.config import WarmupConfig
 from distrl_trainer.curriculum import MAX_INSTANCE
-from distrl_trainer.learner import WEIGHT_DECAY, Demonstrations, imitation_loss
+from distrl_trainer.demonstrations import Demonstrations, imitation_loss, imitation_losses
 from distrl_trainer.observations import View, decode_action, encode_action, encode_frame, observations, window
+from distrl_trainer.optimisation import MasterOptimizer
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.prompts import action_text
 from distrl_trainer.trajectory import Step, Trajectory, decode
@@ -225,6 +226,7 @@ def clone(
     *,
     view: View,
     seed: int,
+    micro_batch: int = 0,
     progress: Callable[[int, float, float], None] | None = None,
 ) -> CloningResult:
     """Clone `demonstrations` for `config.epochs` epochs.
@@ -239,6 +241,7 @@ def clone(
         config: `lr`, `batch`, `epochs`, `validation_share`.
         view: How much of the past the policy is shown.
         seed: Of the split and the order of samples.
+        micro_batch: Samples per forward and backward pass; 0: a whole `config.batch`.
         progress: Is told (epoch, training loss, validation loss).
 
     Raises:
@@ -252,14 +255,14 @@ def clone(
     held = min(len(order) - 1, max(1, round(config.validation_share * len(order))))
     unseen = Demonstrations([demonstrations[i] for i in sorted(order[:held])], view)
     seen = Demonstrations([demonstrations[i] for i in sorted(order[held:])], view)
-    cloning = _Cloning(policy, config, math.ceil(len(seen) / config.batch))
+    cloning = _Cloning(policy, config, math.ceil(len(seen) / config.batch), micro_batch)
     train_losses: list[float] = []
     losses: list[float] = []
     for _ in range(config.epochs):
         with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
             torch.manual_seed(int(generator.integers(2**63)))
             train_losses.append(cloning.epoch(seen, generator))
-        losses.append(_validate(policy, unseen, config.batch))
+        losses.append(imitation_loss(policy, unseen.take(range(len(unseen))), micro_batch or config.batch))
         if progress is not None:
             progress(len(losses), train_losses[-1], losses[-1])
     return CloningResult(
@@ -274,14 +277,13 @@ def clone(
 class _Cloning:
     """The optimizer of cloning and its schedule, counted in steps."""
 
-    def __init__(self, policy: Policy, config: WarmupConfig, steps_per_epoch: int) -> None:
+    def __init__(self, policy: Policy, config: WarmupConfig, steps_per_epoch: int, micro_batch: int) -> None:
         self._policy = policy
         self._config = config
+        self._micro_batch = micro_batch
         self._planned = max(1, steps_per_epoch * config.epochs)
         self._steps = 0
-        groups = policy.parameter_groups(config.lr, config.lr)
-        self._optimizer = torch.optim.AdamW(cast(Any, groups), weight_decay=WEIGHT_DECAY)
-        self._parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
+        self._optimizer = MasterOptimizer(policy.parameter_groups(config.lr, config.lr), MAX_GRAD_NORM)
 
     def epoch(self, seen: Demonstrations, generator: np.random.Generator) -> float:
         """Pass once over `seen` in random order; return the mean loss per decision."""
@@ -289,17 +291,15 @@ class _Cloning:
         self._policy.module.train()
         total = 0.0
         for places in np.array_split(generator.permutation(len(seen)), parts):
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._config.lr * self._factor()
-            loss = imitation_loss(self._policy, seen.take(places.tolist()))
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRAD_NORM)
-            if not torch.isfinite(norm):
+            self._optimizer.set_rate(self._config.lr * self._factor())
+            self._optimizer.zero_grad()
+            for loss in imitation_losses(self._policy, seen.take(places.tolist()), self._micro_batch):
+                self._optimizer.backward(loss)
+                total += loss.item() * len(places)
+            if not math.isfinite(self._optimizer.clip()):
                 raise WarmupError(f"cloning diverged at step {self._steps}; lower warmup.lr ({self._config.lr})")
             self._optimizer.step()
             self._steps += 1
-            total += loss.item() * len(places)
         self._policy.module.eval()
         return total / len(seen)
 
@@ -307,12 +307,3 @@ class _Cloning:
         warm = min(1.0, (self._steps + 1) / WARM_STEPS)
         cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self._steps / self._planned)))
         return warm * (LAST_RATE + (1.0 - LAST_RATE) * cosine)
-
-
-@torch.no_grad()
-def _validate(policy: Policy, unseen: Demonstrations, batch: int) -> float:
-    total = 0.0
-    for start in range(0, len(unseen), batch):
-        places = list(range(start, min(start + batch, len(unseen))))
-        total += imitation_loss(policy, unseen.take(places)).item() * len(places)
-    return total / len(unseen)

@@ -59,6 +59,12 @@ def test_a_file_keeps_its_own_values_where_the_command_line_names_another_preset
     assert replaced.cloning_coef == load_config().algorithm.cloning_coef
 
 
+def test_a_micro_batch_above_the_minibatch_is_refused():
+    with pytest.raises(ConfigError, match="micro_batch 65 exceeds"):
+        load_config(None, ["--algorithm.micro_batch", "65"])
+    assert load_config(None, ["--algorithm.micro_batch", "8"]).algorithm.minibatch == 64
+
+
 def test_every_preset_and_ablation_names_real_fields():
     for layers in (PRESETS, ABLATIONS):
         for values in layers.values():

@@ -6,7 +6,8 @@ import pytest
 import torch
 from runtime_fakes import FakePolicy, episode, fake_config
 
-from distrl_trainer.learner import Demonstrations, Learner, LearnerError, imitation_loss
+from distrl_trainer.demonstrations import Demonstrations, imitation_loss
+from distrl_trainer.learner import Learner, LearnerError
 from distrl_trainer.observations import View
 from distrl_trainer.replay import Batch, Replay
 from distrl_trainer.value_fit import ValueHeadError, fit_values
@@ -110,10 +111,10 @@ def test_cloning_term_and_control_arm_use_the_same_number_of_steps():
     trained = learner(demonstrations=demonstrations, cloning_coef=0.1, batch_steps=6, minibatch=2)
     assert "cloning_loss" in trained.update(batch()).metrics
     made = trained.gradient_steps
-    before = imitation_loss(trained.policy, demonstrations.take([0, 1])).item()
+    before = imitation_loss(trained.policy, demonstrations.take([0, 1]))
     trained.clone()
     assert trained.gradient_steps == 2 * made == 6
-    assert imitation_loss(trained.policy, demonstrations.take([0, 1])).item() < before
+    assert imitation_loss(trained.policy, demonstrations.take([0, 1])) < before
     with pytest.raises(LearnerError, match="demonstrations"):
         learner().clone()
 
@@ -193,7 +194,7 @@ def test_state_continues_bit_for_bit_through_msgpack_and_safetensors(tmp_path):
 
 def test_an_optimizer_of_another_policy_is_refused():
     state = learner().state()
-    state["optimizer"]["param_groups"] = state["optimizer"]["param_groups"][:1]
+    state["optimizer"]["adamw"]["param_groups"] = state["optimizer"]["adamw"]["param_groups"][:1]
     with pytest.raises(LearnerError, match="does not fit"):
         learner().load_state(state)
 

@@ -11,7 +11,7 @@ from runtime_fakes import TOKENS, FakePolicy, episode, fake_config
 import distrl_trainer
 from android_env_gym.actions import ActionError
 from android_env_gym.vector import EnvSpec
-from distrl_trainer.learner import Demonstrations, imitation_loss
+from distrl_trainer.demonstrations import Demonstrations, imitation_loss
 from distrl_trainer.observations import View, decode_action, observations
 from distrl_trainer.trajectory import encode
 from distrl_trainer.vec_env import PhoneVecEnv
