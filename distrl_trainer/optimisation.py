@@ -34,7 +34,7 @@ class MasterOptimizer:
             {**group, "params": [self._master(p) for p in cast("list[Tensor]", group["params"])]} for group in groups
         ]
         self._optimizer = torch.optim.AdamW(cast(Any, copied), weight_decay=WEIGHT_DECAY)
-        self._masters = [p for group in self._optimizer.param_groups for p in group["params"]]
+        self._masters = [p for group in self.param_groups for p in group["params"]]
 
     def _master(self, weight: Tensor) -> Tensor:
         if weight.dtype not in NARROW:
@@ -43,9 +43,14 @@ class MasterOptimizer:
         self._narrow.append((weight, master))
         return master
 
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return AdamW's groups, as every torch optimizer has them: learning rates are read and set there."""
+        return self._optimizer.param_groups
+
     def set_rate(self, lr: float) -> None:
         """Set the learning rate of every group."""
-        for group in self._optimizer.param_groups:
+        for group in self.param_groups:
             group["lr"] = lr
 
     def zero_grad(self) -> None:
@@ -97,9 +102,9 @@ class MasterOptimizer:
         adamw = dict(state["adamw"])
         # msgpack and JSON keep keys as they were or as text; torch wants integers.
         adamw["state"] = {int(key): value for key, value in adamw["state"].items()}
-        rates = [group["lr"] for group in self._optimizer.param_groups]
+        rates = [group["lr"] for group in self.param_groups]
         self._optimizer.load_state_dict(adamw)
-        for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
+        for group, rate in zip(self.param_groups, rates, strict=True):
             group["lr"] = rate
         for index, (weight, master) in enumerate(self._narrow):
             master.copy_(state["masters"][str(index)])
