@@ -93,6 +93,8 @@ class MasterOptimizer:
         Raises:
             ValueError: It belongs to other parameters.
         """
+        if not {"adamw", "masters"} <= state.keys():
+            raise ValueError(f"it has {sorted(state)}, not the moments `adamw` and the float32 copies `masters`")
         shapes = {str(index): tuple(master.shape) for index, (_, master) in enumerate(self._narrow)}
         saved = {name: tuple(master.shape) for name, master in state["masters"].items()}
         if saved != shapes:

@@ -371,10 +371,10 @@ def test_parameters_round_trip_with_the_optimizer(trained, tmp_path):
     third.set_parameters(tmp_path / "model", device="cpu")
     for model in (other, third):
         assert weights_equal(trained, model)
-        moments = model.learner.optimizer.state_dict()["state"]
+        moments = model.learner.optimizer.state()["adamw"]["state"]
         assert all(
             torch.equal(moments[key]["exp_avg"], state["exp_avg"])
-            for key, state in parameters["policy.optimizer"]["state"].items()
+            for key, state in parameters["policy.optimizer"]["adamw"]["state"].items()
         )
     trained.learn(80, reset_num_timesteps=False)
     assert not weights_equal(trained, other)  # what was returned are copies
@@ -389,6 +389,10 @@ def test_parameters_round_trip_with_the_optimizer(trained, tmp_path):
         ({**parameters, "policy": {name: tensor}}, "exact_match=False"),
         ({**parameters, "policy": {**parameters["policy"], name: torch.zeros(1)}}, "shape"),
         ({**parameters, "policy.optimizer": {"state": {}, "param_groups": []}}, "does not fit"),
+        (
+            {**parameters, "policy.optimizer": {**parameters["policy.optimizer"], "masters": {"0": tensor}}},
+            "does not fit",
+        ),
     ):
         with pytest.raises((ValueError, LearnerError), match=message):
             other.set_parameters(wrong)
@@ -397,7 +401,14 @@ def test_parameters_round_trip_with_the_optimizer(trained, tmp_path):
 
 def test_number_type_and_tuning_of_the_policy_survive_a_file(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(archived_algorithm, "load_policy", lambda config: asked.append(config) or load_fake(config))
+
+    def load_narrow(config):
+        asked.append(config)
+        policy = load_fake(config)
+        policy.module.to(getattr(torch, config.dtype))
+        return policy
+
+    monkeypatch.setattr(archived_algorithm, "load_policy", load_narrow)
     policy = FakePolicy()
     policy.module.to(torch.bfloat16)
     config = fake_config(policy={"lora_rank": 3, "lora_dropout": 0.1, "codec": "autoui", "max_new_tokens": 9})
