@@ -154,6 +154,7 @@ class DistRL(ArchivedAlgorithm):
         self._fleet_stats = FleetStats()
         self._steps = StepStream()
         self._generator = np.random.default_rng([seed, 0])
+        self._predictions = np.random.default_rng([seed, 5])
         self._metrics: dict[str, float] = {}
         self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
         self._logged_episodes = 0
@@ -455,7 +456,13 @@ class DistRL(ArchivedAlgorithm):
             deterministic: Decode greedily.
         """
         return predict_actions(
-            cast(Policy, self.policy), self.view, observation, state, episode_start, greedy=deterministic
+            cast(Policy, self.policy),
+            self.view,
+            observation,
+            state,
+            episode_start,
+            greedy=deterministic,
+            generator=self._predictions,
         )
 
     def training_state(self) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, InvalidAction
@@ -95,11 +94,12 @@ class CollectorState(msgspec.Struct, frozen=True):
 
 
 class _Episode:
-    """An episode being played; becomes one `Trajectory`."""
+    """An episode being played; becomes one `Trajectory`. `stream` gives the numbers that its actions are drawn with."""
 
-    def __init__(self, number: int, request: TaskRequest) -> None:
+    def __init__(self, number: int, request: TaskRequest, stream: np.random.Generator) -> None:
         self.number = number
         self.request = request
+        self.stream = stream
         self.instruction = ""
         self.info: Mapping[str, Any] = {}
         self.frames: list[NDArray[np.uint8]] = []
@@ -184,7 +184,6 @@ class Collector:
         self._quarantine = Quarantine(len(pool), clock or (lambda: TURN_SECONDS * self._turns))
         self._beat = beat or (lambda: None)
         self._started = time.monotonic()
-        self._generator = torch.Generator()
 
     @property
     def in_flight(self) -> int:
@@ -251,9 +250,8 @@ class Collector:
             phone = ready.pop(0)
             self._free.remove(phone)
             self.episodes_started += 1
-            self._playing[phone] = _Episode(number, request)
-            # One generator serves the whole batch; seeding it with each episode makes a resumed run draw the same.
-            self._generator.manual_seed(self._name.draw_seed(number, "actions"))
+            stream = np.random.default_rng(self._name.draw_seed(number, "actions"))
+            self._playing[phone] = _Episode(number, request, stream)
             world = self._name.draw_seed(number, "world") >> 32
             resets.append((phone, Reset(template=request.template, instance=request.instance, seed=world)))
         if resets:
@@ -298,7 +296,7 @@ class Collector:
         self._beat()
         episodes = [self._playing[phone] for phone in phones]
         shown = [episode.observation(self._view) for episode in episodes]
-        decisions = self._policy.act(shown, generator=self._generator)
+        decisions = self._policy.act(shown, streams=[episode.stream for episode in episodes])
         actions: list[Action | InvalidAction] = []
         for episode, decision in zip(episodes, decisions, strict=True):
             episode.choose(decision, self._policy.version, self._shaping)

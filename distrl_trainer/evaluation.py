@@ -15,7 +15,6 @@ from typing import Any, Protocol, cast
 import gymnasium as gym
 import msgspec
 import numpy as np
-import torch
 from scipy.stats import binomtest, bootstrap
 
 from android_env_gym.actions import from_sample, make_action_space
@@ -33,6 +32,7 @@ from distrl_trainer.fleet import MAX_ATTEMPTS, Retries, SharedWeights
 from distrl_trainer.observations import View
 from distrl_trainer.phones import check_playable, env_spec, open_pool
 from distrl_trainer.policy.base import Decision, Observation, Policy
+from distrl_trainer.policy.sampling import Streams
 from distrl_trainer.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Actor(Protocol):
     version: int
 
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
         """Choose one action per observation."""
         ...
@@ -126,7 +126,7 @@ class RandomActor:
         self._space = make_action_space(seed)
 
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
         """Return one random action per observation; the arguments are not looked at."""
         actions = [from_sample(self._space.sample()) for _ in observations]
@@ -141,7 +141,7 @@ class _Greedy:
         self._actor = actor
 
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = True, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = True, streams: Streams | None = None
     ) -> list[Decision]:
         """Choose the likeliest actions; the arguments are not looked at."""
         return self._actor.act(observations, greedy=True)

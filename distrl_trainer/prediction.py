@@ -28,8 +28,13 @@ def predict_actions(
     episode_start: NDArray[np.bool_] | None,
     *,
     greedy: bool,
+    generator: np.random.Generator | None = None,
 ) -> tuple[Any, tuple[Past, ...]]:
-    """Return typed actions and the next state; arguments as in `DistRL.predict`."""
+    """Return typed actions and the next state; arguments as in `DistRL.predict`.
+
+    All phones of one call draw from `generator`, which sampling (not `greedy`) needs: nothing tells whose episode goes
+    on, so the draws depend on the calls made.
+    """
     single = np.ndim(observation["screenshot"]) == 3
     frames = [observation["screenshot"]] if single else list(observation["screenshot"])
     instructions = [observation["instruction"]] if single else list(observation["instruction"])
@@ -45,7 +50,7 @@ def predict_actions(
         )
         for instruction, frame, (before, texts) in zip(instructions, frames, past, strict=True)
     ]
-    decisions = policy.act(shown, greedy=greedy)
+    decisions = policy.act(shown, greedy=greedy, streams=None if generator is None else [generator] * len(shown))
     actions = np.empty(len(decisions), dtype=object)
     actions[:] = [decision.action for decision in decisions]
     after = tuple(

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, InvalidAction
+from distrl_trainer.policy.sampling import Streams
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -59,9 +60,19 @@ class Policy(Protocol):
     module: torch.nn.Module
 
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
-        """Choose one action per observation, batched, without gradient."""
+        """Choose one action per observation, batched, without gradient.
+
+        Args:
+            observations: What each phone shows.
+            greedy: Whether the likeliest tokens are taken, which needs no `streams`.
+            streams: One generator per observation; one float64 number of it is used per token of that row and none
+                after its last, so what a row draws does not depend on who acts beside it.
+
+        Raises:
+            ValueError: Neither `greedy` nor one stream per observation.
+        """
         ...
 
     def evaluate(self, observations: Sequence[Observation], token_ids: Sequence[Sequence[int]]) -> Evaluation:

@@ -25,6 +25,7 @@ from android_env_gym.codecs import get_codec
 from distrl_trainer.policy import multimodal_io
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
 from distrl_trainer.policy.fronts import Front
+from distrl_trainer.policy.sampling import Streams, check_streams, pick
 
 VALUE_SIZE = 256
 
@@ -53,18 +54,25 @@ class ModelWithValue(nn.Module):
 
 
 class _Sampler(LogitsProcessor):
-    """Draws the tokens itself, from a passed generator, and leaves `generate` nothing to choose."""
+    """Draws the tokens itself, from each row's own stream, and leaves `generate` nothing to choose.
 
-    def __init__(self, greedy: bool, generator: torch.Generator | None) -> None:
-        self.greedy, self.generator = greedy, generator
+    A row that has ended uses no more numbers of its stream: how many it uses must not depend on longer rows beside it.
+    """
+
+    def __init__(self, streams: Streams | None, eos: Sequence[int]) -> None:
+        self.streams, self.eos = streams, eos
+        self.ended: set[int] = set()
         self.tokens: list[Tensor] = []
         self.logprobs: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         logprobs = scores.float().log_softmax(-1)
-        token = (
-            logprobs.argmax(-1) if self.greedy else torch.multinomial(logprobs.exp(), 1, generator=self.generator)[:, 0]
-        )
+        token = torch.full_like(input_ids[:, 0], self.eos[0])
+        rows = [row for row in range(len(token)) if row not in self.ended]
+        if rows:
+            index = torch.tensor(rows, device=token.device)
+            token[index] = pick(logprobs[index], None if self.streams is None else [self.streams[row] for row in rows])
+            self.ended |= {row for row, one in zip(rows, token[index].tolist(), strict=True) if one in self.eos}
         self.tokens.append(token)
         self.logprobs.append(logprobs.gather(1, token[:, None])[:, 0])
         return torch.full_like(scores, float("-inf")).scatter_(1, token[:, None], 0.0)
@@ -95,13 +103,13 @@ class MultimodalPolicy:
 
     @torch.no_grad()
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
-        """Generate one action per observation."""
+        """Generate one action per observation; as `Policy.act`."""
+        sampler = _Sampler(check_streams(streams, len(observations), greedy), self.eos)
         if not observations:
             return []
         self.module.eval()
-        sampler = _Sampler(greedy, generator)
         with self._hidden() as hidden:
             self.parts.model.generate(
                 **self._inputs(observations),

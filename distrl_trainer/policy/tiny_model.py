@@ -5,8 +5,8 @@ instruction is matched with every cell: that is reading. A strided convolution m
 layer mixes them with the words and the last actions; two decoder layers emit tokens. A cell's score is the decoder
 state against its own feature + the upsampled encoder feature + row and column embeddings, plus how well it matches the
 words that the state attends to.
-Invariant: no state between calls, and dropout acts in supervised training alone, so acting and evaluating give the same
-numbers.
+Invariants: no state between calls, and dropout acts in supervised training alone, so acting and evaluating give the
+same numbers; a row's numbers are its own, whoever pads it: nothing that is computed of padding reaches them.
 `tiny_policy` calls it; registered with transformers' Auto classes on import.
 """
 
@@ -278,7 +278,8 @@ class TinyModel(PreTrainedModel):
         spelled = self.word_in(self._bag(inputs.words))
         matches = _against(self.word_key(spelled), self.cell_word, inputs.cells) * spelled.shape[-1] ** -0.5
         shown = torch.sigmoid(matches.amax(-1, keepdim=True) - self.shown_above)
-        best = matches.masked_fill(~present.unsqueeze(-1), -MATCH).amax(1).view(-1, 1, ROWS, COLUMNS) / MATCH
+        best = matches.masked_fill(~present.unsqueeze(-1), float("-inf")).amax(1).clamp(min=-MATCH)
+        best = best.view(-1, 1, ROWS, COLUMNS) / MATCH
         stem = torch.cat([inputs.cells, best], 1)
         screen = self.down_norm(self.down(stem).flatten(2).transpose(1, 2)) + self.place
         # Without their spelling now and then, words are told apart by place and by being on the screen, as new ones.
@@ -350,6 +351,9 @@ class TinyModel(PreTrainedModel):
         plain = self.token_in(tokens.clamp(max=COPY_BASE - 1))
         slot = (tokens - COPY_BASE).clamp(0, memory.words.shape[1] - 1)
         copied = memory.words.gather(1, slot.unsqueeze(-1).expand(-1, -1, plain.shape[-1]))
+        # Past the words of its own instruction a token copies nothing, whatever a longer one beside it has there.
+        exists = memory.slots[..., -1].gather(1, (tokens - COPY_BASE).clamp(0, MAX_SLOTS - 1)) == 0
+        copied = copied * exists.unsqueeze(-1)
         places = (self.rows + self.columns).view(CELLS, -1)[(tokens - CELL_BASE).clamp(min=0)]
         kind = tokens.unsqueeze(-1)
         return torch.where(kind >= CELL_BASE, places, torch.where(kind >= COPY_BASE, copied, plain))

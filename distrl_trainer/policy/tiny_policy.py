@@ -26,6 +26,7 @@ from torch import Tensor
 from android_env_gym.actions import Action, ActionError
 from distrl_trainer.policy import tiny_vocab as vocab
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
+from distrl_trainer.policy.sampling import Streams, check_streams, pick
 from distrl_trainer.policy.tiny_model import IMAGE_HEIGHT, IMAGE_WIDTH, KINDS, Inputs, TinyConfig, TinyModel
 from distrl_trainer.policy.tiny_text import FEATURES_PER_WORD, parse
 from distrl_trainer.prompts import action_text
@@ -192,9 +193,10 @@ class TinyPolicy:
 
     @torch.no_grad()
     def act(
-        self, observations: Sequence[Observation], *, greedy: bool = False, generator: torch.Generator | None = None
+        self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
-        """Choose one action per observation; samples from the whole softmax unless `greedy`."""
+        """Choose one action per observation, sampled from the whole softmax unless `greedy`; as `Policy.act`."""
+        drawn_from = check_streams(streams, len(observations), greedy)
         if not observations:
             return []
         memory = self.model.encode(self.inputs(observations))
@@ -208,7 +210,7 @@ class TinyPolicy:
             if not values:
                 values = self.model.value(memory, states, False).tolist()
             scores = self.model.logits(memory, states[:, -1:])[:, 0].log_softmax(-1)
-            token = scores.argmax(-1) if greedy else torch.multinomial(scores.exp(), 1, generator=generator)[:, 0]
+            token = pick(scores, None if drawn_from is None else [drawn_from[row] for row in rows.tolist()])
             picked = scores.gather(1, token[:, None])[:, 0].tolist()
             for row, one, logprob in zip(rows.tolist(), token.tolist(), picked, strict=True):
                 chosen[row].append(one)

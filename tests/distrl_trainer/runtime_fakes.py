@@ -42,6 +42,7 @@ from distrl_trainer.config import (
 )
 from distrl_trainer.observations import encode_action, encode_frame
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
+from distrl_trainer.policy.sampling import check_streams, pick
 from distrl_trainer.prompts import action_text
 from distrl_trainer.trajectory import Step, Trajectory
 from distrl_trainer.vec_env import PhoneVecEnv
@@ -156,6 +157,11 @@ class FakePhones(PhoneVecEnv):
         return TEMPLATES
 
 
+def make_streams(count: int, seed: int = 0) -> list[np.random.Generator]:
+    """Return one stream of random numbers per observation of a batch."""
+    return [np.random.default_rng([seed, row]) for row in range(count)]
+
+
 class _Net(torch.nn.Module):
     def __init__(self, seed: int):
         super().__init__()
@@ -181,11 +187,11 @@ class FakePolicy:
         return torch.tanh(self.module.trunk(torch.nn.functional.one_hot(torch.tensor(colours), 4).float()))
 
     @torch.no_grad()
-    def act(self, observations: Sequence[Observation], *, greedy=False, generator=None) -> list[Decision]:
+    def act(self, observations: Sequence[Observation], *, greedy=False, streams=None) -> list[Decision]:
         self.shown.extend(observations)
         hidden = self._hidden(observations)
         scores = self.module.out(hidden).log_softmax(-1)
-        tokens = scores.argmax(-1) if greedy else torch.multinomial(scores.exp(), 1, generator=generator)[:, 0]
+        tokens = pick(scores, check_streams(streams, len(observations), greedy))
         values = self.module.value_head(hidden.detach())[:, 0].tolist()
         return [
             Decision((token,), (float(scores[row, token]),), value, action_text(TOKENS[token]), TOKENS[token])

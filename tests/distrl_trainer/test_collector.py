@@ -98,6 +98,14 @@ def test_same_name_draws_the_same_and_another_does_not():
     assert not {item.id for item in first} & {item.id for item in reborn}
 
 
+def test_what_an_episode_draws_does_not_depend_on_who_acts_beside_it():
+    def drawn(phones):
+        found, _ = play(count=8, phones=phones)
+        return {item.instance: [step.token_ids for step in item.steps] for item in found}
+
+    assert drawn(1) == drawn(3) == drawn(8)
+
+
 def test_weights_may_change_between_the_steps_of_an_episode():
     found, _ = play(weights=Bumps())
     longest = max(found, key=lambda item: len(item.steps))

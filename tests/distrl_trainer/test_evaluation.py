@@ -73,7 +73,7 @@ class InvalidThenFinish:
 
     version = 3
 
-    def act(self, observations, *, greedy=False, generator=None):
+    def act(self, observations, *, greedy=False, streams=None):
         assert greedy
         actions = [Finish() if o.history else InvalidAction("no") for o in observations]
         return [Decision(token_ids=(), logprobs=(), value=0.0, text="t", action=action) for action in actions]

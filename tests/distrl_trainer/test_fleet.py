@@ -102,7 +102,7 @@ def test_serial_stops_on_request_and_finishes_what_runs():
 
 def test_failed_tasks_run_again_until_their_attempts_are_used():
     fleet = serial(device="fail-fifth")
-    found = fleet.collect(100, never)
+    found = fleet.collect(300, never)
     broken = [(item.template, item.instance) for item in found if not item.reward_valid]
     assert broken
     counts = [broken.count(task) for task in set(broken)]

@@ -1,0 +1,54 @@
+"""How a policy turns scores into tokens: one uniform number per token, drawn on the CPU, inverted on the device.
+
+Invariant: the token that a stream's next number picks depends on that number and the row's probabilities alone, not on
+the device and not on who acts beside it. Called by the policies' `act`.
+"""
+
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Streams = Sequence[np.random.Generator]
+"""One generator per observation of a batch: the random numbers of the episode it belongs to."""
+
+
+def check_streams(streams: Streams | None, count: int, greedy: bool) -> Streams | None:
+    """Return the streams to draw from, None if the likeliest tokens are chosen.
+
+    Raises:
+        ValueError: Sampling without streams, or another number of streams than `count` observations.
+    """
+    if greedy:
+        return None
+    if streams is None:
+        raise ValueError(
+            "sampling needs `streams`, one numpy.random.Generator per observation; pass them, or greedy=True"
+        )
+    if len(streams) != count:
+        raise ValueError(f"got {len(streams)} streams for {count} observations; sampling needs one for each")
+    return streams
+
+
+def pick(logprobs: Tensor, streams: Streams | None) -> Tensor:
+    """Return one token per row of `logprobs` `(B, V)`: the likeliest, or drawn with one number of each row's stream.
+
+    The inverse of the cumulative distribution, in float64 because a float32 sum over a large vocabulary is off by more
+    than a rare token's probability. A token of probability 0 is never picked, however the sum was rounded.
+    """
+    if streams is None:
+        return logprobs.argmax(-1)
+    numbers = torch.tensor([stream.random() for stream in streams], dtype=torch.float64).to(logprobs.device)
+    shares = logprobs.double().exp()
+    possible = shares > 0
+    cumulative = shares.cumsum(-1)
+    # A parallel sum need not be monotone, and its last entry may lie below the number: then the last possible token.
+    reached = possible & (cumulative > numbers[:, None] * cumulative[:, -1:])
+    first = reached.to(torch.uint8).argmax(-1)
+    last = possible.shape[-1] - 1 - possible.flip(-1).to(torch.uint8).argmax(-1)
+    return torch.where(reached.any(-1), first, last)
