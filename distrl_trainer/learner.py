@@ -122,6 +122,7 @@ class Learner:
         Raises:
             LearnerError: A loss is not finite; the weights are those before the offending step.
         """
+        self.policy.module.eval()  # dropout would tell old and new probabilities of the same weights apart
         trajectories, ids, weights = _distinct(batch)
         prepared, priorities, metrics = self._prepare(trajectories, ids, weights)
         sums: dict[str, float] = {}

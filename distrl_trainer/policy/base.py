@@ -76,7 +76,14 @@ class Policy(Protocol):
         ...
 
     def evaluate(self, observations: Sequence[Observation], token_ids: Sequence[Sequence[int]]) -> Evaluation:
-        """Return log-probs, entropy and values of decisions; gradient follows torch's grad mode."""
+        """Return log-probs, entropy and values of decisions; gradient follows torch's grad mode.
+
+        The module's own mode is kept: dropout acts only while supervised cloning has put it in training mode.
+        """
+        ...
+
+    def check_tokens(self, token_ids: Sequence[int]) -> str:
+        """Return why `act` could never have chosen `token_ids`, or an empty string: what stored decisions must pass."""
         ...
 
     def values(self, observations: Sequence[Observation]) -> torch.Tensor:

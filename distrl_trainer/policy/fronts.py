@@ -3,7 +3,7 @@
 Two fronts with one call: `ProcessorFront` over a model's own processor, `PackedFront` over an image
 processor and a tokenizer where that processor cannot be made (the Qwen-VL ones need a video processor,
 which needs torchvision). Invariant: prompts are padded on the left, so the last position is the last
-prompt token of every row. Called by `multimodal`.
+prompt token of every row; text from outside never becomes a special token. Called by `multimodal`.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
 from distrl_trainer.policy.base import Observation
+from distrl_trainer.policy.special_tokens import Spellings
 from distrl_trainer.policy.t5_vision import T5VisionConfig, pixels
 from distrl_trainer.prompts import chat_messages, prompt_text
 
@@ -58,10 +59,12 @@ class ProcessorFront:
         self.tokenizer.padding_side = "left"
         self.frames, self.history = frames, history
         self.image_token = str(getattr(processor, "image_token", None) or "<image>")
+        marks = [value for name, value in vars(processor).items() if name.endswith("_token") and value]
+        self._plain = Spellings(self.tokenizer, [self.image_token, *map(str, marks)])
 
     def __call__(self, observations: Sequence[Observation], codec_prompt: str) -> dict[str, Tensor]:
         """Return left-padded inputs of a batch."""
-        shown = [_shown(observation, self.frames, self.history) for observation in observations]
+        shown = [_shown(observation, self.frames, self.history, self._plain) for observation in observations]
         template = self.processor if getattr(self.processor, "chat_template", None) else self.tokenizer
         texts = [_render(template, one, codec_prompt, self.image_token) for one in shown]
         images = [list(one.frames) for one in shown]
@@ -84,10 +87,11 @@ class PackedFront:
         start, end = ("" if mark is None else str(tokenizer.convert_ids_to_tokens(mark)) for mark in marks)
         self.placeholder = start + token + end
         self.image_token = token
+        self._plain = Spellings(tokenizer, [mark for mark in (start, token, end) if mark])
 
     def __call__(self, observations: Sequence[Observation], codec_prompt: str) -> dict[str, Tensor]:
         """Return left-padded inputs of a batch."""
-        shown = [_shown(observation, self.frames, self.history) for observation in observations]
+        shown = [_shown(observation, self.frames, self.history, self._plain) for observation in observations]
         images, counts = self._images([frame for one in shown for frame in one.frames])
         rows: list[list[int]] = []
         for one in shown:
@@ -118,10 +122,12 @@ class PackedFront:
         out: list[int] = []
         left = list(counts)
         for one in ids:
-            if one == self.image_id and left:
-                out += [one] * left.pop(0)
-            elif one != self.image_id:  # a placeholder that the task's text smuggled in
+            if one != self.image_id:
                 out.append(one)
+            elif left:
+                out += [one] * left.pop(0)
+            else:
+                raise FrontError(f"the prompt has more than {len(counts)} {self.image_token!r}: the template adds some")
         if left:
             raise FrontError(f"the tokenizer does not keep {self.image_token!r} whole: add it as a special token")
         return out
@@ -172,10 +178,10 @@ def _image_token_id(config: Any) -> int:
     raise FrontError(f"a {config.model_type!r} config names no image_token_id; its own processor is needed")
 
 
-def _shown(observation: Observation, frames: int, history: int) -> Observation:
-    """Return `observation` with at most `frames` frames and `history` lines, newest last."""
+def _shown(observation: Observation, frames: int, history: int, plain: Spellings) -> Observation:
+    """Return `observation` with at most `frames` frames and `history` lines, newest last, its texts made `plain`."""
     lines = observation.history[-history:] if history else ()
-    return Observation(observation.instruction, observation.frames[-frames:], lines)
+    return Observation(plain(observation.instruction), observation.frames[-frames:], tuple(map(plain, lines)))
 
 
 def _render(template: Any, one: Observation, codec_prompt: str, image_token: str, placeholder: str = "") -> str:

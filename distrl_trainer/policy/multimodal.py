@@ -1,8 +1,8 @@
 """`MultimodalPolicy`: any transformers image-text-to-text model, in full or by peft LoRA, with a value head.
 
-Actions are the model's own tokens, decoded by a codec. Invariant: `act` samples from the untruncated
-softmax (no temperature, no generation defaults of the model) and records its log-probs; `evaluate` gives
-the same numbers by teacher forcing. Made by `load_policy` through `multimodal_io`.
+Actions are the model's own tokens, decoded by a codec. Invariants: `act` samples from the untruncated softmax over the
+tokens that are text (`special_tokens`; no temperature, no generation defaults of the model) and records its log-probs;
+`evaluate` gives the same numbers by teacher forcing, in any batch. Made by `load_policy` through `multimodal_io`.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -25,7 +25,8 @@ from android_env_gym.codecs import get_codec
 from distrl_trainer.policy import multimodal_io
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
 from distrl_trainer.policy.fronts import Front
-from distrl_trainer.policy.sampling import Streams, check_streams, pick
+from distrl_trainer.policy.sampling import Streams, check_range, check_streams, pick
+from distrl_trainer.policy.special_tokens import MASKED, allowed_tokens
 
 VALUE_SIZE = 256
 
@@ -39,7 +40,6 @@ class MultimodalSettings(msgspec.Struct, frozen=True):
     history: int
     max_new_tokens: int
     base: str = ""
-    dropout: float = 0.0
 
 
 class ModelWithValue(nn.Module):
@@ -59,14 +59,14 @@ class _Sampler(LogitsProcessor):
     A row that has ended uses no more numbers of its stream: how many it uses must not depend on longer rows beside it.
     """
 
-    def __init__(self, streams: Streams | None, eos: Sequence[int]) -> None:
-        self.streams, self.eos = streams, eos
+    def __init__(self, streams: Streams | None, eos: Sequence[int], forbidden: Tensor) -> None:
+        self.streams, self.eos, self.forbidden = streams, eos, forbidden
         self.ended: set[int] = set()
         self.tokens: list[Tensor] = []
         self.logprobs: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        logprobs = scores.float().log_softmax(-1)
+        logprobs = scores.float().masked_fill(self.forbidden, MASKED).log_softmax(-1)
         token = torch.full_like(input_ids[:, 0], self.eos[0])
         rows = [row for row in range(len(token)) if row not in self.ended]
         if rows:
@@ -98,6 +98,9 @@ class MultimodalPolicy:
         self._dtype = next(module.model.parameters()).dtype
         self._encoder_decoder = bool(module.model.config.is_encoder_decoder)
         forward = inspect.signature(_bare(module.model).forward).parameters
+        vocabulary = _bare(module.model).get_output_embeddings().weight.shape[0]
+        allowed = allowed_tokens(front.tokenizer, module.model.config, self.eos, vocabulary)
+        self._forbidden = (~allowed).to(self._device)
         self._accepted = set(forward)
         self._keeps_logits = "logits_to_keep" in forward
 
@@ -106,7 +109,7 @@ class MultimodalPolicy:
         self, observations: Sequence[Observation], *, greedy: bool = False, streams: Streams | None = None
     ) -> list[Decision]:
         """Generate one action per observation; as `Policy.act`."""
-        sampler = _Sampler(check_streams(streams, len(observations), greedy), self.eos)
+        sampler = _Sampler(check_streams(streams, len(observations), greedy), self.eos, self._forbidden)
         if not observations:
             return []
         self.module.eval()
@@ -122,11 +125,15 @@ class MultimodalPolicy:
         return [self._decision(*row) for row in zip(tokens, logprobs, values, strict=True)]
 
     def evaluate(self, observations: Sequence[Observation], token_ids: Sequence[Sequence[int]]) -> Evaluation:
-        """Return log-probs, exact entropy and values of decisions taken, by teacher forcing."""
-        self.module.train(torch.is_grad_enabled() and self.settings.dropout > 0)
+        """Return log-probs, exact entropy and values of decisions taken, by teacher forcing; as `Policy.evaluate`.
+
+        A token that cannot be sampled has the log-probability -1e9, and the model is shown an end token in its place:
+        an image placeholder without an image would stop it.
+        """
         tokens, mask = self._pad_right(token_ids)
-        logits, feature = self._forward(self._inputs(observations), tokens, mask)
-        scores = logits.float().log_softmax(-1)
+        shown = tokens.masked_fill(self._forbidden[tokens], self.eos[0])
+        logits, feature = self._forward(self._inputs(observations), shown, mask)
+        scores = logits.float().masked_fill(self._forbidden, MASKED).log_softmax(-1)
         entropy = -(scores.exp() * scores).sum(-1)
         return Evaluation(
             logprobs=torch.where(mask, scores.gather(2, tokens.unsqueeze(-1)).squeeze(-1), 0.0),
@@ -134,6 +141,17 @@ class MultimodalPolicy:
             mask=mask,
             values=self._value(feature),
         )
+
+    def check_tokens(self, token_ids: Sequence[int]) -> str:
+        """Return why `act` could never have chosen `token_ids`, or an empty string; as `Policy.check_tokens`."""
+        reason = check_range(token_ids, len(self._forbidden), self.settings.max_new_tokens)
+        if reason:
+            return reason
+        special = [one for one in token_ids if self._forbidden[one]]
+        if special:
+            return f"token {special[0]} ({self.front.tokenizer.convert_ids_to_tokens(special[0])!r}) is never sampled"
+        early = [place for place, one in enumerate(token_ids[:-1]) if one in self.eos]
+        return f"the decision goes on after its end, token {early[0]} of {len(token_ids)}" if early else ""
 
     def values(self, observations: Sequence[Observation]) -> Tensor:
         """Return `(batch,)` state values."""
@@ -144,13 +162,16 @@ class MultimodalPolicy:
         """Return the token ids of the codec's text for `action`, end of sequence included.
 
         Raises:
-            ActionError: The codec has no words for it, or it takes more than `max_new_tokens`.
+            ActionError: The codec or the vocabulary has no words for it, or it takes more than `max_new_tokens`.
         """
         text = self.codec.encode(action)
         ids = [*self.front.tokenizer(text, add_special_tokens=False)["input_ids"], self.eos[0]]
         if len(ids) > self.settings.max_new_tokens:
             limit = self.settings.max_new_tokens
             raise ActionError(f"{text!r} takes {len(ids)} tokens, allowed are {limit} (policy.max_new_tokens)")
+        reason = self.check_tokens(ids)
+        if reason:
+            raise ActionError(f"the model's tokenizer cannot spell {text!r}: {reason}")
         return tuple(ids)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -200,10 +221,21 @@ class MultimodalPolicy:
                 logits = self.parts.model(**inputs, decoder_input_ids=shifted, use_cache=False).logits
             else:
                 keep = {"logits_to_keep": length + 1} if self._keeps_logits else {}
-                logits = self.parts.model(**_appended(inputs, tokens, mask), **keep, use_cache=False).logits
+                whole = self._with_positions(_appended(inputs, tokens, mask))
+                logits = self.parts.model(**whole, **keep, use_cache=False).logits
                 logits = logits[:, -length - 1 : -1]
         feature = hidden[0][:, 0] if self._encoder_decoder else hidden[0][:, -length - 1]
         return logits, feature
+
+    def _with_positions(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `inputs` with positions counted from each row's first token, as `generate` counts them.
+
+        Models that place images by their grid count positions themselves.
+        """
+        if "position_ids" not in self._accepted or "image_grid_thw" in inputs:
+            return inputs
+        mask = inputs["attention_mask"]
+        return inputs | {"position_ids": (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)}
 
     @contextmanager
     def _hidden(self) -> Iterator[list[Tensor]]:

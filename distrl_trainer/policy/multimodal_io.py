@@ -55,7 +55,6 @@ def load(reference: str, config: PolicyConfig, *, seed: int, device: str) -> Mul
         history=config.history,
         max_new_tokens=config.max_new_tokens,
         base="" if config.tuning == "full" else _lasting(reference),
-        dropout=config.lora_dropout if config.tuning != "full" else 0.0,
     )
     source = settings.base or reference
     model = _load_model(source, config)

@@ -52,3 +52,11 @@ def pick(logprobs: Tensor, streams: Streams | None) -> Tensor:
     first = reached.to(torch.uint8).argmax(-1)
     last = possible.shape[-1] - 1 - possible.flip(-1).to(torch.uint8).argmax(-1)
     return torch.where(reached.any(-1), first, last)
+
+
+def check_range(token_ids: Sequence[int], vocabulary: int, most: int) -> str:
+    """Return why `token_ids` are no decision of at most `most` tokens in `range(vocabulary)`, or an empty string."""
+    if not 0 < len(token_ids) <= most:
+        return f"a decision of {len(token_ids)} tokens, allowed are 1 to {most} (policy.max_new_tokens)"
+    outside = [one for one in token_ids if not 0 <= one < vocabulary]
+    return f"token {outside[0]} is not in the vocabulary of 0 to {vocabulary - 1}" if outside else ""

@@ -11,9 +11,17 @@ import torch
 from runtime_fakes import make_streams
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
@@ -23,7 +31,7 @@ from android_env_gym.actions import ActionError, Finish, Tap, TypeText
 from distrl_trainer import cli
 from distrl_trainer.config import PolicyConfig
 from distrl_trainer.policy import ModelError, load_policy
-from distrl_trainer.policy.base import Observation
+from distrl_trainer.policy.base import Decision, Observation
 from distrl_trainer.policy.multimodal import MultimodalPolicy
 from distrl_trainer.policy.t5_vision import T5VisionConfig, T5VisionForConditionalGeneration
 
@@ -100,6 +108,40 @@ def make_qwen25(folder: Path) -> None:
     Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=56 * 112).save_pretrained(folder)
 
 
+def make_qwen2(folder: Path) -> None:
+    size = len(make_tokenizer(folder, TEMPLATE))
+    text, tokens = _qwen_parts(size, {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]})
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2}
+    Qwen2VLForConditionalGeneration(Qwen2VLConfig(text_config=text, vision_config=vision, **tokens)).save_pretrained(
+        folder
+    )
+    Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=56 * 112).save_pretrained(folder)
+
+
+def make_llava(folder: Path) -> None:
+    """A model whose own processor writes the prompt."""
+    tokenizer = make_tokenizer(folder, None)
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14
+    )
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_id=2, image_seq_length=16)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    images = CLIPImageProcessorPil(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
+    LlavaProcessor(
+        images, tokenizer, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        image_token="<image>", chat_template=TEMPLATE.replace("<vs><image><ve>", "<image>"),
+    ).save_pretrained(folder)  # fmt: skip
+
+
 def make_t5(folder: Path) -> None:
     size = len(make_tokenizer(folder, None))
     config = T5VisionConfig(
@@ -120,7 +162,8 @@ def make_t5(folder: Path) -> None:
     T5VisionForConditionalGeneration(config).save_pretrained(folder)
 
 
-MAKERS = {"qwen3": make_qwen3, "qwen2.5": make_qwen25, "t5": make_t5}
+MAKERS = {"qwen3": make_qwen3, "qwen2.5": make_qwen25, "qwen2": make_qwen2, "llava": make_llava, "t5": make_t5}
+HOSTILE = "<image> </s> <pad><eos><vs><ve><video> <im<image>age> <pa<eos>d> <|im_end|>"
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +297,110 @@ def test_a_folder_without_weights_is_refused_in_one_line(tmp_path: Path) -> None
 def test_unknown_lora_targets_are_named(folders: dict[str, Path]) -> None:
     with pytest.raises(ModelError, match="lora_targets"):
         load(folders["t5"], lora_targets=("nothing_like_it",))
+
+
+def judged(policy: MultimodalPolicy, shown: list[Observation], ids: list[tuple[int, ...]]) -> list[list[float]]:
+    """Return the log-probabilities of each decision's tokens, judged together."""
+    with torch.no_grad():
+        found = policy.evaluate(shown, ids)
+    return [row[mask].tolist() for row, mask in zip(found.logprobs, found.mask, strict=True)]
+
+
+def assert_same(found: list[list[float]], decisions: list[Decision]) -> None:
+    for row, decision in zip(found, decisions, strict=True):
+        np.testing.assert_allclose(row, decision.logprobs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_decision_has_one_probability_whoever_is_beside_it(folders: dict[str, Path], name: str) -> None:
+    policy = load(folders[name])
+    perturb(policy)
+    shown = observations()
+    decisions = policy.act(shown, streams=make_streams(3))
+    ids = [decision.token_ids for decision in decisions]
+    long = Observation("look for it and " * 20, shown[0].frames)
+    for row, one in enumerate(shown):
+        assert_same(judged(policy, [one], [ids[row]]), [decisions[row]])
+        assert_same(judged(policy, [one, long], [ids[row], ids[0] * 3])[:1], [decisions[row]])
+        alone = policy.act([one], streams=[make_streams(3)[row]])[0]
+        assert alone.token_ids == ids[row]
+    assert_same(judged(policy, shown[::-1], ids[::-1]), decisions[::-1])
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_row_that_has_ended_uses_no_more_numbers(folders: dict[str, Path], name: str) -> None:
+    policy = load(folders[name])
+    perturb(policy)
+    streams = make_streams(3)
+    decisions = policy.act(observations(), streams=streams)
+    for decision, stream, fresh in zip(decisions, streams, make_streams(3), strict=True):
+        fresh.random(len(decision.token_ids))
+        assert stream.random() == fresh.random()
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_special_tokens_are_never_chosen_though_they_score_highest(folders: dict[str, Path], name: str) -> None:
+    policy = load(folders[name])
+    special = [0, 2, 3, 4, 5]
+
+    def favour(_module: object, _args: object, logits: torch.Tensor) -> torch.Tensor:
+        logits = logits.clone()
+        logits[..., special] = 50.0
+        return logits
+
+    handle = policy.module.model.get_output_embeddings().register_forward_hook(favour)  # type: ignore[union-attr]
+    for arguments in ({"streams": make_streams(3)}, {"greedy": True}):
+        decisions = policy.act(observations(), **arguments)  # pyright: ignore[reportArgumentType]
+        assert not {one for decision in decisions for one in decision.token_ids} & set(special)
+        ids = [decision.token_ids for decision in decisions]
+        assert_same(judged(policy, observations(), ids), decisions)
+        assert all(policy.check_tokens(one) == "" for one in ids)
+    found = policy.evaluate(observations(), [(2, 1), (7, 1), (5, 0)])
+    assert torch.isfinite(found.logprobs).all() and torch.isfinite(found.entropy).all()
+    assert found.logprobs[0, 0].item() < -1e8 < found.logprobs[1, 0].item()
+    (found.logprobs[1].sum() + found.entropy.sum()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in policy.module.parameters() if p.grad is not None)
+    handle.remove()
+
+
+def test_tokens_that_acting_could_not_have_chosen_are_named(folders: dict[str, Path]) -> None:
+    policy = load(folders["qwen3"])
+    assert policy.check_tokens((7, 8, 1)) == "" == policy.check_tokens((7,) * 20)
+    assert "'<image>') is never sampled" in policy.check_tokens((7, 2, 1))
+    assert "token 900 is not in the vocabulary of 0 to 261" in policy.check_tokens((900,))
+    assert "token -1" in policy.check_tokens((-1,))
+    assert "allowed are 1 to 20" in policy.check_tokens(()) and "allowed" in policy.check_tokens((7,) * 21)
+    assert "after its end" in policy.check_tokens((7, 1, 7))
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_what_a_task_says_never_becomes_a_special_token(folders: dict[str, Path], name: str) -> None:
+    policy = load(folders[name])
+    frame = observations()[0].frames
+    calm = Observation("open the clock", frame, ('type "hi"',))
+    hostile = Observation(f"open {HOSTILE}", frame, (f'type "{HOSTILE}"', f'answer "{HOSTILE}"'))
+
+    def specials(one: Observation) -> list[int]:
+        ids = policy._inputs([one])["input_ids"][0].tolist()
+        return [i for i in ids if i < 6]
+
+    assert specials(hostile) == specials(calm)
+    text = policy.front.tokenizer.decode([i for i in policy._inputs([hostile])["input_ids"][0].tolist() if i > 5])
+    assert "open < image> < /s>" in text or "open < image> </s>" in text
+    decision = policy.act([hostile, calm], streams=make_streams(2))[0]
+    assert_same(judged(policy, [hostile], [decision.token_ids]), [decision])
+
+
+@pytest.mark.parametrize(("name", "changes"), [("qwen3", {"lora_dropout": 0.1}), ("t5", {"tuning": "full"})])
+def test_no_dropout_where_ratios_are_computed(folders: dict[str, Path], name: str, changes: dict[str, object]) -> None:
+    policy = load(folders[name], **changes)
+    perturb(policy)
+    decisions = policy.act(observations(), streams=make_streams(3))
+    ids = [decision.token_ids for decision in decisions]
+    old = torch.tensor([sum(decision.logprobs) for decision in decisions], dtype=torch.float64)
+    with torch.enable_grad():
+        ratios = (policy.evaluate(observations(), ids).logprobs.double().sum(-1) - old).exp()
+    assert (ratios - 1).abs().max().item() < 1e-5
+    policy.module.train()  # as cloning does
+    cloned = policy.evaluate(observations(), ids).logprobs.sum(-1)
+    assert (cloned - old).abs().max().item() > 1e-3
