@@ -9,6 +9,7 @@ oracle is never asked here: demonstrations come in as a finished list.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -42,10 +43,16 @@ from distrl_trainer.prediction import predict_actions
 from distrl_trainer.replay import Replay
 from distrl_trainer.run_lock import hold
 from distrl_trainer.sb3_arguments import SB3Arguments, check_env, check_policy, rhythm, with_arguments
+from distrl_trainer.self_check import SelfCheck, check
 from distrl_trainer.step_stream import StepStream
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.value_fit import fit_values
 from distrl_trainer.vec_env import PhoneVecEnv, make_observation_space
+
+logger = logging.getLogger(__name__)
+
+SELF_CHECK_EPISODES = 64
+"""Episodes from which the self-check chooses its decisions: the first that arrive, so all templates of a suite."""
 
 
 class DistRL(ArchivedAlgorithm):
@@ -158,6 +165,8 @@ class DistRL(ArchivedAlgorithm):
         self._metrics: dict[str, float] = {}
         self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
         self._logged_episodes = 0
+        self.self_check: SelfCheck | None = None
+        self._first_arrivals: list[Trajectory] = []
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Learn on other phones from now on; their number and their tasks may be others.
@@ -229,11 +238,13 @@ class DistRL(ArchivedAlgorithm):
             UnguardedScriptError: The main script would start collectors in every collector.
             FolderInUseError: Another process learns in this folder.
             FleetError: Collectors cannot be kept alive.
+            SelfCheckError: The policy gives one action several probabilities, or its gradient is not finite.
             LearnerError: A loss is not finite.
             StorageError: The disk is full.
         """
         if self.config.fleet.kind == "process":
             require_main_guard()
+        self._first_arrivals = []  # what an earlier `learn` left may have been recorded with other weights
         with hold(self.folder):
             self.fleet = self._make_fleet()
             try:
@@ -331,6 +342,8 @@ class DistRL(ArchivedAlgorithm):
             self._episode_num += 1
             new = self.books.arrive(trajectory, self.replay, self.learner, self._cycle_seconds)
             self.books.counters.surplus_steps += new
+            if self.self_check is None and new:
+                self._first_arrivals = [*self._first_arrivals, trajectory][:SELF_CHECK_EPISODES]
         self.fleet.acknowledge()
         self._collect_seconds += time.monotonic() - begun
         return arrived
@@ -369,6 +382,8 @@ class DistRL(ArchivedAlgorithm):
         # SB3 has compared `learning_starts` with all steps made; what counts is how many of them are in replay.
         if not len(self.replay) or self.books.counters.new_steps <= self.learning_starts:
             return
+        if self.self_check is None:
+            self._check_policy()
         if not self.books.counters.values_fitted:
             held = [self.replay[int(id_)] for id_ in self.replay.ids]
             seed = cast(int, self.seed)
@@ -386,6 +401,20 @@ class DistRL(ArchivedAlgorithm):
             self._publish_if_due()
         self._cycle_seconds = time.monotonic() - begun
         self._learner_seconds += self._cycle_seconds
+
+    def _check_policy(self) -> None:
+        """Refuse a policy whose probabilities or gradients cannot be trusted; once per process, resumed or not.
+
+        Decisions are those that arrived first; a resumed run may have none yet, then replay's are taken.
+        """
+        shown = self._first_arrivals or [self.replay[int(id_)] for id_ in self.replay.ids[:SELF_CHECK_EPISODES]]
+        # Before the first update of a run, and then alone, what collectors recorded was recorded with these weights.
+        unchanged = bool(self._first_arrivals) and not self.learner.updates
+        version = self.books.counters.version if unchanged else None
+        self.self_check = check(cast(Policy, self.policy), self.learner, shown, recorded_version=version)
+        self._first_arrivals = []
+        self._metrics |= self.self_check.numbers()
+        logger.info("%s", self.self_check)
 
     def _beta(self) -> float:
         """Return the exponent now; it depends on the steps done, not on how many are planned."""

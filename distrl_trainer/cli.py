@@ -45,6 +45,7 @@ EXPECTED = frozenset(
         "distrl_trainer.run_folder.RunFolderError",
         "distrl_trainer.run_lock.FolderInUseError",
         "distrl_trainer.seals.SealError",
+        "distrl_trainer.self_check.SelfCheckError",
         "distrl_trainer.settings.ConfigError",
         "distrl_trainer.storage.StorageError",
         "distrl_trainer.value_fit.ValueHeadError",

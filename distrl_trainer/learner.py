@@ -63,6 +63,18 @@ class Update(msgspec.Struct, frozen=True):
     priorities: Priorities
 
 
+class Rehearsal(msgspec.Struct, frozen=True):
+    """What an update begins with, for `self_check`.
+
+    `change` is the largest `|log u|` of a decision, in nats per token; `gradient` the norm of the gradient of the whole
+    loss; `reached`, per optimizer group, that of log-probs and values alone, which no batch of failures makes 0.
+    """
+
+    change: float
+    gradient: float
+    reached: dict[str, float]
+
+
 class _Prepared(msgspec.Struct, frozen=True):
     """A batch after the pass without gradient; tensors are `(N,)` over all steps, trajectory by trajectory."""
 
@@ -135,6 +147,33 @@ class Learner:
         metrics |= {name: total / steps for name, total in sums.items()}
         metrics["background_share"] = batch.background / max(1, len(batch.trajectories))
         return Update(metrics, priorities)
+
+    def rehearse(self, trajectories: Sequence[Trajectory]) -> Rehearsal:
+        """Do what `update` does, but for the optimizer's step: weights, optimizer and generator stay as they are."""
+        self.policy.module.eval()
+        count = len(trajectories)
+        prepared, _, _ = self._prepare(trajectories, np.arange(count), torch.ones(count, dtype=torch.float64))
+        size = len(prepared.token_ids)
+        rows = np.arange(size)[::-1].copy()  # in another order than pi_old, as after a shuffle
+        change = 0.0
+        self.optimizer.zero_grad()
+        for start in range(0, size, self._micro_batch):
+            part = rows[start : start + self._micro_batch]
+            loss, log_change, _ = self._loss(prepared, part)
+            self.optimizer.backward(len(part) / size * loss)
+            lengths = torch.tensor([max(1, len(prepared.token_ids[row])) for row in part])
+            # `np.maximum` keeps NaN where `max` loses it.
+            change = float(np.maximum(change, (log_change.cpu().abs() / lengths).max().item()))
+        gradient = self.optimizer.clip()
+        self.optimizer.zero_grad()
+        few = rows[: self._micro_batch]
+        evaluation = self.policy.evaluate(
+            [prepared.observations[row] for row in few], [prepared.token_ids[row] for row in few]
+        )
+        self.optimizer.backward(evaluation.logprobs.sum() + evaluation.values.sum())
+        reached = self.optimizer.norms()
+        self.optimizer.zero_grad()
+        return Rehearsal(change, gradient, reached)
 
     def clone(self) -> dict[str, float]:
         """Make the gradient steps of one batch on demonstrations alone: the control arm without RL.
@@ -235,7 +274,7 @@ class Learner:
             logprobs.append(evaluation.logprobs.sum(-1))
             entropies.append(token_mean(-evaluation.logprobs, evaluation.mask))
             values.append(evaluation.values)
-        return tuple(torch.cat(parts).double().cpu() for parts in (logprobs, entropies, values))  # pyright: ignore[reportReturnType]
+        return tuple(torch.cat(parts).cpu().double() for parts in (logprobs, entropies, values))  # pyright: ignore[reportReturnType]
 
     @torch.no_grad()
     def _last_values(self, values: Tensor, shown: Sequence[list[Observation]], bootstraps: Tensor) -> None:
@@ -243,7 +282,7 @@ class Learner:
         rows = [row for row in range(len(shown)) if bootstraps[row]]
         for start in range(0, len(rows), self._micro_batch):
             part = rows[start : start + self._micro_batch]
-            raw = self.policy.values([shown[row][-1] for row in part]).double().cpu()
+            raw = self.policy.values([shown[row][-1] for row in part]).cpu().double()
             for row, value in zip(part, state_values(raw, self.config.value_loss), strict=True):
                 values[row, len(shown[row]) - 1] = value
 
@@ -317,12 +356,14 @@ class Learner:
             share = float(prepared.weights[torch.from_numpy(part)].sum()) / whole
             if not share > 0:  # weights so small that they vanish beside the others'
                 continue
-            for name, value in self._accumulate(prepared, part, share).items():
+            loss, _, numbers = self._loss(prepared, part)
+            self.optimizer.backward(share * loss)
+            for name, value in numbers.items():
                 sums[name] = sums.get(name, 0.0) + share * value
         return sums | self._finish_step()
 
-    def _accumulate(self, prepared: _Prepared, rows: NDArray[np.int64], share: float) -> dict[str, float]:
-        """Add the gradient of the loss on `rows` times `share`; return numbers to log, means weighted as the loss."""
+    def _loss(self, prepared: _Prepared, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Return the loss on `rows` with gradient, their `log u` `(rows,)` without, and means weighted as the loss."""
         config = self.config
         picked = torch.from_numpy(rows)
         evaluation = self.policy.evaluate(
@@ -338,9 +379,8 @@ class Learner:
         entropy = entropy_loss(evaluation.entropy, evaluation.mask, weights)
         invalid = invalid_loss(logprobs, rho, prepared.invalid[picked].to(device), weights)
         loss = policy.loss + config.value_coef * value + config.entropy_coef * entropy + config.invalid_coef * invalid
-        self.optimizer.backward(share * loss)
         log_change = (logprobs - old).detach()
-        return {
+        numbers = {
             "policy_loss": policy.loss.item(),
             "value_loss": value.item(),
             "entropy": -entropy.item(),
@@ -349,6 +389,7 @@ class Learner:
             "clip_share": policy.clipped_share.item(),
             "kl_old": float(weighted_mean(torch.expm1(log_change) - log_change, weights)),
         }
+        return loss, log_change, numbers
 
     def _finish_step(self) -> dict[str, float]:
         """Add the cloning term, if there is one, to the gradient there is, and make one AdamW step."""

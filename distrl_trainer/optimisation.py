@@ -71,6 +71,16 @@ class MasterOptimizer:
         """Bound the gradient's norm and return what it was; if that is not finite, do not `step`."""
         return float(torch.nn.utils.clip_grad_norm_(self._masters, self.max_norm))
 
+    def norms(self) -> dict[str, float]:
+        """Return the norm of the gradient of each group that has parameters, by its name or number."""
+        found: dict[str, float] = {}
+        for number, group in enumerate(self.param_groups):
+            gradients = [one.grad for one in group["params"] if one.grad is not None]
+            if group["params"]:
+                name = str(group.get("name", number))
+                found[name] = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        return found
+
     @torch.no_grad()
     def step(self) -> None:
         """Make one AdamW step and give the model the rounded weights."""

@@ -32,7 +32,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     One run is one seed: `before` and `after` are test success rates of its warm start and of its final policy, and
     `comparison` is of these two; what training does in general takes several seeds. `seconds` is wall-clock by phase;
-    `busy` shares in [0, 1] by role, of the RL phase since it last started or resumed.
+    `busy` shares in [0, 1] by role, of the RL phase since it last started or resumed;
+    `self_check` its figures (`self_check.SelfCheck`), empty for the control arm, which uses no ratios.
     """
 
     before: Rate
@@ -53,6 +54,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     templates_before: dict[str, Rate] = {}
     templates_after: dict[str, Rate] = {}
     curve: list[CurvePoint] = []
+    self_check: dict[str, float] = {}
 
 
 def write_summary(folder: Path, summary: Summary) -> None:

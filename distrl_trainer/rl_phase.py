@@ -57,6 +57,7 @@ class Progress(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     validation_seconds: float = 0.0
     busy: dict[str, float] = {}
+    self_check: dict[str, float] = {}
     finished: bool = False
 
 
@@ -221,6 +222,8 @@ class RLPhase:
                 raise
             self.at_rest()
         self.progress.busy = self.model.busy()
+        if self.model.self_check is not None:
+            self.progress.self_check = self.model.self_check.numbers()
         self.progress.updates = self.model.books.counters.updates
 
     def _clone(self) -> None:

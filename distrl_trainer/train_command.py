@@ -285,6 +285,7 @@ class _Run:
             templates_before=before.templates,
             templates_after=after.templates,
             curve=phase.curve,
+            self_check=done.self_check,
         )
 
 
