@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice, product
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from runtime_fakes import make_streams
+from suite_observations import LONG, SUITES, shown_on
 
-from android_env_gym.tasks.base import SPLITS
-from android_env_gym.tasks.pilot import oracle_actions
-from android_env_gym.tasks.suites import goal_of, suites, template
-from distrl_trainer.config import EnvConfig, PolicyConfig
-from distrl_trainer.phones import env_spec
+from distrl_trainer.config import PolicyConfig
 from distrl_trainer.policy import load_policy
 from distrl_trainer.policy.base import Decision, Observation, Policy
 from distrl_trainer.policy.loading import BASE_MODELS
-from distrl_trainer.prompts import action_text
 
 SAME = 1e-5
 """Nats: what float32 leaves between two orders of the same sums."""
-LONG = "Please " + "look for the entry of that name and then tell me about it, " * 3
-SUITES = [name for name in sorted(suites()) if name != "all"]
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def shown_on(suite: str, episodes: int, steps: int = 3) -> list[Observation]:
-    """Return what a policy is shown in the first `steps` steps of oracle episodes on every template of `suite`."""
-    found: list[Observation] = []
-    for split in SPLITS:
-        # A template's first split is played; some have no goals for training.
-        names = [name for name in suites()[suite] if min(template(name).splits(), key=SPLITS.index) == split]
-        if not names:
-            continue
-        phone = env_spec(EnvConfig(suite=suite), split).make()
-        for name, instance in product(names, range(episodes)):
-            found += islice(_episode(phone, name, instance), steps)
-        phone.close()
-    return found
-
-
-def _episode(phone, name: str, instance: int) -> Iterator[Observation]:
-    shown, _ = phone.reset(options={"task": name, "instance": instance})
-    inner = phone.unwrapped
-    history: tuple[str, ...] = ()
-    yield Observation(str(shown["instruction"]), (shown["screenshot"],), history)
-    for action in oracle_actions(template(name), inner.device, goal_of(inner.task)):
-        shown, _, terminated, truncated, _ = phone.step(action)
-        if terminated or truncated:
-            return
-        history = (*history, action_text(action))[-2:]
-        yield Observation(str(shown["instruction"]), (shown["screenshot"],), history)
 
 
 def logprobs(policy: Policy, shown: Sequence[Observation], ids: Sequence[Sequence[int]]) -> list[float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from runtime_fakes import make_streams
+from suite_observations import LONG, SUITES, shown_on
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPImageProcessorPil,
@@ -327,6 +328,23 @@ def test_a_decision_has_one_probability_whoever_is_beside_it(folders: dict[str, 
     assert_same(judged(policy, shown[::-1], ids[::-1]), decisions[::-1])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_decision_has_one_probability_on_every_suite(folders: dict[str, Path], name: str, suite: str) -> None:
+    policy = load(folders[name])
+    perturb(policy)
+    every = shown_on(suite, episodes=1, steps=2)
+    shown = every[:: max(1, len(every) // 8)]  # of every app
+    decisions = policy.act(shown, streams=make_streams(len(shown)))
+    ids = [decision.token_ids for decision in decisions]
+    order = np.random.default_rng(0).permutation(len(shown))
+    for rows in (*order[:, None], *np.array_split(order, 3)):
+        beside = [*(shown[row] for row in rows), Observation(LONG, shown[0].frames)]
+        found = judged(policy, beside, [*(ids[row] for row in rows), ids[0]])
+        assert_same(found[:-1], [decisions[row] for row in rows])
+
+
 @pytest.mark.parametrize("name", list(MAKERS))
 def test_a_row_that_has_ended_uses_no_more_numbers(folders: dict[str, Path], name: str) -> None:
     policy = load(folders[name])
@@ -391,7 +409,9 @@ def test_what_a_task_says_never_becomes_a_special_token(folders: dict[str, Path]
     assert_same(judged(policy, [hostile], [decision.token_ids]), [decision])
 
 
-@pytest.mark.parametrize(("name", "changes"), [("qwen3", {"lora_dropout": 0.1}), ("t5", {"tuning": "full"})])
+@pytest.mark.parametrize(
+    ("name", "changes"), [("qwen3", {"lora_dropout": 0.1}), ("t5", {"lora_dropout": 0.1}), ("t5", {"tuning": "full"})]
+)
 def test_no_dropout_where_ratios_are_computed(folders: dict[str, Path], name: str, changes: dict[str, object]) -> None:
     policy = load(folders[name], **changes)
     perturb(policy)
