@@ -115,7 +115,10 @@ def check(
         rehearsal = learner.rehearse(chosen)
         found = SelfCheck(
             repeat=taken.largest(taken.sums(batch) - together),
-            batch=max(taken.largest(other - taken.alone) for other in (together, *_in_company(taken, batch))),
+            # Of NumPy, because Python's `max` passes over a NaN that is not the first.
+            batch=float(
+                np.max([taken.largest(other - taken.alone) for other in (together, *_in_company(taken, batch))])
+            ),
             act=_acting(policy, shown),
             recorded=_recorded(taken, steps, recorded_version),
             ratio=rehearsal.change,
@@ -288,8 +291,8 @@ def _refuse_rehearsal(found: SelfCheck, rehearsal: Rehearsal) -> None:
         raise SelfCheckError(
             f"self-check: the norm of the first gradient is {found.gradient}, allowed are finite numbers. Likely "
             "cause: an operation that is finite forward but not backward (a square root or a logarithm of 0, a softmax "
-            "over nothing but -inf), or float16 that overflows; try --policy.dtype float32, or begin from other weights "
-            "(--warmup.weights)"
+            "over nothing but -inf), or float16 that overflows; try --policy.dtype float32, or begin from other "
+            "weights (--warmup.weights)"
         )
     for group, norm in rehearsal.reached.items():
         if not norm > 0:

@@ -178,6 +178,19 @@ def test_dropout_while_gradients_are_computed_is_refused(families):
         run(policy)
 
 
+def test_not_a_number_in_one_company_alone_is_refused(tiny):
+    episodes, evaluate = recorded(tiny), tiny.evaluate
+
+    def without_a_padded_word(observations, token_ids):
+        found = evaluate(observations, token_ids)
+        padded = len({len(one.instruction.split()) for one in observations}) > 1 and len(observations) == 2
+        return msgspec.structs.replace(found, logprobs=found.logprobs * float("nan")) if padded else found
+
+    tiny.evaluate = without_a_padded_word
+    with pytest.raises(SelfCheckError, match="depend on who else is in the batch: by nan"):
+        run(tiny, episodes)
+
+
 def test_dropout_that_is_always_on_is_refused(tiny):
     episodes = recorded(tiny)
     tiny.module.train()
