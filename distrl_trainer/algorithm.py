@@ -160,13 +160,26 @@ class DistRL(ArchivedAlgorithm):
         self._fleet_state: dict[str, Any] | None = None
         self._fleet_stats = FleetStats()
         self._steps = StepStream()
-        self._generator = np.random.default_rng([seed, 0])
-        self._predictions = np.random.default_rng([seed, 5])
+        self._seed_draws(seed)
         self._metrics: dict[str, float] = {}
         self._learner_seconds = self._collect_seconds = self._cycle_seconds = 0.0
         self._logged_episodes = 0
         self.self_check: SelfCheck | None = None
         self._first_arrivals: list[Trajectory] = []
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Begin the draws of replay and of sampled predictions anew from `seed`, beside all that SB3 seeds.
+
+        What collectors draw goes on from the constructor's seed: a number that an episode had is never given again.
+        None changes nothing.
+        """
+        super().set_random_seed(seed)
+        if seed is not None:
+            self._seed_draws(seed)
+
+    def _seed_draws(self, seed: int) -> None:
+        self._generator = np.random.default_rng([seed, 0])
+        self._predictions = np.random.default_rng([seed, 5])
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Learn on other phones from now on; their number and their tasks may be others.

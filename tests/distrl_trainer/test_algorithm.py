@@ -282,6 +282,27 @@ def test_predict_remembers_frames_and_action_texts():
     assert policy.shown[0].history == () and len(policy.shown[1].history) == 1
 
 
+def test_a_seed_makes_sampled_predictions_and_the_order_of_learning_repeat():
+    model = make().learn(100)
+    batch = {"screenshot": np.stack([colour_frame(i % 4) for i in range(32)]), "instruction": np.array(["a"] * 32)}
+    steps = model.num_timesteps
+
+    def predicted():
+        return [*model.predict(batch)[0], *model.predict(batch)[0]]
+
+    model.set_random_seed(7)
+    first, batches = predicted(), model.replay.sample(model._generator, n_steps=32, beta=1.0)
+    model.set_random_seed(None)
+    assert predicted() != first
+    model.set_random_seed(7)
+    assert predicted() == first
+    again = model.replay.sample(model._generator, n_steps=32, beta=1.0)
+    assert [one.id for one in again.trajectories] == [one.id for one in batches.trajectories]
+    model.set_random_seed(8)
+    assert predicted() != first
+    assert model.num_timesteps == steps and model.seed == 3
+
+
 def test_values_are_fitted_before_the_first_policy_step():
     model = make(config=fake_config(warmup={"value_steps": 120}))
     assert model.learning_starts == 120
