@@ -34,10 +34,22 @@ def predict_actions(
 
     All phones of one call draw from `generator`, which sampling (not `greedy`) needs: nothing tells whose episode goes
     on, so the draws depend on the calls made.
+
+    Raises:
+        TypeError: `observation` is not that of a phone.
+        ValueError: There is not one instruction per screenshot.
     """
+    if not isinstance(observation, Mapping) or not {"screenshot", "instruction"} <= set(observation):
+        got = sorted(observation) if isinstance(observation, Mapping) else type(observation).__name__
+        raise TypeError(
+            f"an observation is a dict with screenshot and instruction, got {got}: pass what env.reset gave"
+        )
     single = np.ndim(observation["screenshot"]) == 3
     frames = [observation["screenshot"]] if single else list(observation["screenshot"])
-    instructions = [observation["instruction"]] if single else list(observation["instruction"])
+    said = observation["instruction"]
+    instructions = [said] if single or isinstance(said, str) else list(said)
+    if len(instructions) != len(frames):
+        raise ValueError(f"got {len(instructions)} instructions for {len(frames)} screenshots; give one for each")
     nothing: Past = ((), ())
     past = list(state) if state is not None else [nothing] * len(frames)
     if episode_start is not None:

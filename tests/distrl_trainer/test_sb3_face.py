@@ -451,3 +451,13 @@ def test_an_android_task_can_be_evaluated_on_whatever_wraps_it():
     env.step(action)
     _, lengths = evaluate_policy(model, env, n_eval_episodes=1, return_episode_rewards=True)
     assert 1 <= lengths[0] <= 2
+
+
+def test_what_no_phone_shows_is_refused_in_one_line(trained):
+    screens = np.zeros((2, 8, 6, 3), np.uint8)
+    for wrong, got in ((screens, "ndarray"), ({"screenshot": screens}, r"\['screenshot'\]")):
+        with pytest.raises(TypeError, match=f"a dict with screenshot and instruction, got {got}"):
+            trained.predict(wrong)
+    for said in ("open", ["open"] * 3):
+        with pytest.raises(ValueError, match=r"got [13] instructions for 2 screenshots"):
+            trained.predict({"screenshot": screens, "instruction": said})
