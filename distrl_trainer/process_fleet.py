@@ -4,7 +4,7 @@ Trajectories come as `Inbox` files, weights go as `WeightStore` files, tasks to 
 else (how many steps are allowed, task probabilities, counts) lies on a `Board` of shared numbers that nobody
 locks. Invariants: a collector may be killed or stopped at any instant: what it finished is in the inbox, nobody waits
 for it, and another one takes its place; no two collectors of a run folder, nor two versions, ever have the same number.
-Collectors ignore SIGINT and end when the learner does. Made by `make_fleet`.
+Collectors ignore SIGINT and SIGHUP and end when the learner does. Made by `make_fleet`.
 """
 
 from __future__ import annotations
@@ -119,8 +119,10 @@ class _Worker:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start children that never see SIGINT, also while they import: a signal mask outlives `exec`."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Start children that never see what a terminal sends to all its processes (Ctrl-C, its end), also while they
+    import: a signal mask outlives `exec`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
@@ -160,7 +162,8 @@ class ProcessFleet:
         self._budget = RestartBudget(config.restarts, 3600.0 * config.restart_hours, time.monotonic())
         self._board = Board(len(setups[0].templates), len(setups))
         self._board.probabilities[:] = 1.0 / max(1, len(setups[0].templates))
-        self._doorbell = _CONTEXT.Semaphore(0)
+        with _interrupts_blocked():  # the first semaphore starts Python's resource tracker
+            self._doorbell = _CONTEXT.Semaphore(0)
         self._inbox = Inbox(Path(setups[0].inbox))
         self._store = WeightStore(Path(setups[0].weights))
         self._workers: dict[int, _Worker] = {}
@@ -199,7 +202,8 @@ class ProcessFleet:
         arrived: list[Trajectory] = []
         made = 0
         while True:
-            self._supervise()
+            if not stop():  # a signal that asks for the end may have gone to the collectors too
+                self._supervise()
             for received in self._inbox.drain():
                 self._unacknowledged.append(received)
                 arrived.append(received.trajectory)
