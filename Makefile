@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist 
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: install train test check bench format clean
+.PHONY: install train test check gpu-check bench format clean
 
 install: $(STAMP)
 
@@ -31,6 +31,11 @@ check: install
 
 test: install
 	$(PYTEST) -m 'not gpu and not device and not network'
+
+# Fails where there is no GPU: a check that skips everything would say that all is well.
+gpu-check: install
+	$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "no GPU: torch " + torch.__version__ + " finds no CUDA device; see nvidia-smi, or install the CUDA build of torch")'
+	$(BIN)/pytest -m gpu
 
 bench: install
 	$(BIN)/python -m benchmarks.phone_speed --json

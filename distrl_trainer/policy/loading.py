@@ -47,6 +47,9 @@ def load_policy(config: PolicyConfig | None = None, *, seed: int = 0) -> Policy:
     """
     config = config or PolicyConfig()
     device = torch_device(config.device)
+    if device.startswith("cuda"):
+        # cuDNN may compute float32 convolutions in TF32, of 10 bits, for some batch sizes and not for others.
+        torch.backends.cudnn.allow_tf32 = False
     if config.model in (TINY, TINY_UNTRAINED):
         return _load_builtin(config, seed, device)
     folder = Path(config.model).expanduser()
