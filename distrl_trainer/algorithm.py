@@ -27,12 +27,13 @@ from stable_baselines3.common.utils import configure_logger, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
 from android_env_gym.actions import make_action_space
-from distrl_trainer import archive
 from distrl_trainer.archived_algorithm import ArchivedAlgorithm
 from distrl_trainer.books import Books
 from distrl_trainer.config import PolicyConfig, RunConfig
 from distrl_trainer.demonstrations import Demonstrations
+from distrl_trainer.door import Rules
 from distrl_trainer.fleet import Fleet, FleetStats
+from distrl_trainer.inbox import Inbox, Received
 from distrl_trainer.learner import Learner
 from distrl_trainer.main_guard import require_main_guard
 from distrl_trainer.make_fleet import make_fleet
@@ -64,7 +65,7 @@ class DistRL(ArchivedAlgorithm):
         env: A `PhoneVecEnv`, whose phones the fleet drives; an environment id for `gym.make`, of which the fleet's
             number of phones is made with `env_kwargs`; or None to predict only.
         config: All settings. Whatever other arguments say goes into the trainer's own copy, the attribute `config`.
-        folder: Where inbox, weights and other working files of the process fleet live; None: a temporary folder.
+        folder: Where trajectories, weights and other working files live; None: a temporary folder.
         demonstrations: The warm start's, for the cloning term.
         env_kwargs: Keyword arguments of `EnvSpec`, if `env` is an id.
         seed: Of every random draw; None: `config.run.seed`.
@@ -152,7 +153,7 @@ class DistRL(ArchivedAlgorithm):
         self.view = View(frames=config.policy.frames, history=config.policy.history)
         demonstrations = Demonstrations(self._demonstrations, self.view) if self._demonstrations else None
         self.learner = Learner(policy, config.algorithm, view=self.view, seed=seed, demonstrations=demonstrations)
-        self.replay = Replay(config.replay)
+        self.replay = Replay(config.replay, self.folder)
         self.replay_buffer = cast(Any, self.replay)
         templates = self._phones.templates if self.env is not None else ("none",)
         self.books = Books(config, templates, self._stats_window_size)
@@ -327,7 +328,7 @@ class DistRL(ArchivedAlgorithm):
         while going_on:
             arrived = self._take_arrivals(frequency)
             episodes += len(arrived)
-            made = sum(len(trajectory.steps) for trajectory in arrived)
+            made = sum(len(received.trajectory.steps) for received in arrived)
             steps += made
             callback.update_locals(locals())
             going_on = self._count_steps(arrived, callback) and not self._stop_requested
@@ -343,7 +344,7 @@ class DistRL(ArchivedAlgorithm):
             self.dump_logs()
         return RolloutReturn(steps, episodes, continue_training=going_on)
 
-    def _take_arrivals(self, frequency: int) -> list[Trajectory]:
+    def _take_arrivals(self, frequency: int) -> list[Received]:
         """Wait for the steps that are missing to `frequency` new ones; count, admit and return what arrives."""
         assert self.fleet is not None
         begun = time.monotonic()
@@ -351,13 +352,12 @@ class DistRL(ArchivedAlgorithm):
         self.fleet.share(self.books.curriculum.probabilities())
         self.fleet.allow(self._ahead(frequency))
         arrived = self.fleet.collect(max(0, frequency - surplus), lambda: self._stop_requested)
-        for trajectory in arrived:
+        for received in arrived:
             self._episode_num += 1
-            new = self.books.arrive(trajectory, self.replay, self.learner, self._cycle_seconds)
+            new = self.books.arrive(received, self.replay, self.learner, self._cycle_seconds)
             self.books.counters.surplus_steps += new
             if self.self_check is None and new:
-                self._first_arrivals = [*self._first_arrivals, trajectory][:SELF_CHECK_EPISODES]
-        self.fleet.acknowledge()
+                self._first_arrivals = [*self._first_arrivals, received.trajectory][:SELF_CHECK_EPISODES]
         self._collect_seconds += time.monotonic() - begun
         return arrived
 
@@ -366,17 +366,17 @@ class DistRL(ArchivedAlgorithm):
         in_hand = self._phones.num_envs * self.config.env.max_steps / 2
         return 2 * frequency + in_hand - max(0, self.books.counters.surplus_steps)
 
-    def _count_steps(self, arrived: Sequence[Trajectory], callback: BaseCallback) -> bool:
+    def _count_steps(self, arrived: Sequence[Received], callback: BaseCallback) -> bool:
         """Advance the step count; SB3's `on_step` is called once per `n_envs` steps, as a VecEnv would.
 
         It finds `rewards`, `dones` and `infos` of these steps in its `locals`. Once it says that learning ends, the
         other steps that arrived are counted without it: they were made, and are in replay.
         """
-        end = self.num_timesteps + sum(len(trajectory.steps) for trajectory in arrived)
+        end = self.num_timesteps + sum(len(received.trajectory.steps) for received in arrived)
         reported = self.num_timesteps - len(self._steps)
         seconds = (time.time_ns() - self.start_time) / 1e9
-        for trajectory in arrived:
-            infos = self._steps.add(trajectory, seconds)
+        for received in arrived:
+            infos = self._steps.add(received.trajectory, seconds)
             self._update_info_buffer(infos[-1:], np.ones(len(infos[-1:]), dtype=np.bool_))
         going_on = True
         for row in self._steps.rows(self.n_envs):
@@ -508,14 +508,14 @@ class DistRL(ArchivedAlgorithm):
         )
 
     def training_state(self) -> dict[str, Any]:
-        """Return everything that a run continues from, as trees for `checkpoint.save`.
+        """Return everything that a run continues from, as trees for `checkpoint.save`; trajectories only by name.
 
         Exact where `on_rollout_start` is called: nothing has arrived that was not counted.
         """
         return {
             "policy": cast(Policy, self.policy).state_dict(),
             "learner": self.learner.state(),
-            "replay": archive.replay_tree(self.replay),
+            "replay": self.replay.state(),
             "books": self.books.state(),
             "loop": {
                 "num_timesteps": self.num_timesteps,
@@ -533,13 +533,13 @@ class DistRL(ArchivedAlgorithm):
 
         Raises:
             LearnerError: The optimizer belongs to another policy.
-            ReplayFileError: The replay is damaged.
+            ReplayFileError: The trajectories of the replay are not in this trainer's `folder`.
         """
         loop = parts["loop"]
         cast(Policy, self.policy).load_state_dict(parts["policy"])
         self.learner.load_state(parts["learner"])
         if "replay" in parts:
-            archive.load_replay_tree(parts["replay"], self.replay)
+            self.replay.load_state(parts["replay"])
         self.books.load_state(parts["books"])
         self.num_timesteps = int(loop["num_timesteps"])
         self._steps.clear()
@@ -551,11 +551,28 @@ class DistRL(ArchivedAlgorithm):
 
     def _make_fleet(self) -> Fleet:
         policy, seed = cast(Policy, self.policy), cast(int, self.seed)
-        folder = self.folder if self.config.fleet.kind == "process" else Path()
-        fleet = make_fleet(self.config, self._phones, policy, self.policy_config, seed=seed, folder=folder)
+        inbox = Inbox(self.replay.files.inbox, self._rules)
+        fleet = make_fleet(
+            self.config, self._phones, policy, self.policy_config, seed=seed, folder=self.folder, inbox=inbox
+        )
         if self._fleet_state is not None:
             fleet.load_state(self._fleet_state)
+        self.replay.files.restore(self.replay.file_names, fleet.recall)
         return fleet
+
+    def _rules(self) -> Rules:
+        """Return what trajectories of this run look like now."""
+        spec = self._phones.specs[0]
+        capacity = self.config.replay.capacity_steps
+        return Rules(
+            templates=frozenset(self._phones.templates),
+            split=spec.split,
+            screen=spec.screen,
+            max_steps=min(spec.max_steps or capacity, capacity),
+            newest_version=self.books.counters.version,
+            shaping=self.config.shaping,
+            check_tokens=cast(Policy, self.policy).check_tokens,
+        )
 
 
 def _with_policy(config: RunConfig, policy: Policy | PolicyConfig | str | None) -> tuple[RunConfig, Policy | None]:

@@ -7,17 +7,21 @@ of stock Stable-Baselines3, which holds pickles, is refused by name. Called by `
 
 from __future__ import annotations
 
+import os
+import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 from distrl_trainer import checkpoint
-from distrl_trainer.replay import Replay
+from distrl_trainer.replay import Replay, ReplayFileError, names_of
 from distrl_trainer.storage import write_atomic
+from distrl_trainer.trajectory_file import TrajectoryFileError, read_trajectory
 
-STATE, POLICY, REPLAY = "state", "policy", "replay"
+STATE, POLICY, REPLAY, INDEX, TRAJECTORIES = "state", "policy", "replay", "index", "trajectories"
 
 
 class ArchiveError(ValueError):
@@ -55,54 +59,55 @@ def load_archive(path: Path, use_policy: Callable[[Path], Any]) -> tuple[dict[st
 
 
 def save_replay(path: Path, replay: Replay) -> None:
-    """Write `replay` to exactly `path`.
+    """Write `replay` to exactly `path`: its index, and the trajectory files it names.
 
     Raises:
         StorageError: The disk refused.
     """
     with TemporaryDirectory(prefix="distrl-") as temporary:
-        replay.save(Path(temporary) / REPLAY)
-        _zip(Path(temporary), path)
+        root = Path(temporary)
+        index = checkpoint.save(root / "index", 0, {INDEX: replay.state() | {"spent": []}})
+        index.rename(root / REPLAY)
+        _zip(root, path, [replay.files.replay / name for name in replay.file_names])
 
 
 def load_replay(path: Path, replay: Replay) -> None:
-    """Replace the content of `replay` by that of `path`.
+    """Replace the content of `replay` by that of `path`, whose trajectory files become its own.
 
     Raises:
         ArchiveError: `path` is missing or no archive of a replay.
-        ReplayFileError: It is damaged; `replay` is unchanged.
+        CheckpointError, ReplayFileError: It is damaged; `replay` is unchanged.
+        StorageError: The disk refused.
     """
-    with TemporaryDirectory(prefix="distrl-") as temporary:
-        _unzip(path, Path(temporary), REPLAY, "DistRL.save_replay_buffer")
-        replay.load(Path(temporary) / REPLAY)
-
-
-def replay_tree(replay: Replay) -> dict[str, bytes]:
-    """Return the files of `replay` by name, as a part of a checkpoint."""
-    with TemporaryDirectory(prefix="distrl-") as temporary:
-        folder = Path(temporary)
-        replay.save(folder)
-        return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-
-
-def load_replay_tree(tree: Mapping[str, bytes], replay: Replay) -> None:
-    """Replace the content of `replay` by what `replay_tree` returned."""
-    with TemporaryDirectory(prefix="distrl-") as temporary:
-        for name, data in tree.items():
-            (Path(temporary) / Path(name).name).write_bytes(data)
-        replay.load(Path(temporary))
-
-
-def _zip(root: Path, path: Path) -> None:
-    packed = root.with_name(f"{root.name}.packed")
+    # Beside the files of the run, so that taking them over is a rename.
+    root = replay.files.replay / f".draft-archive-{os.getpid()}"
+    root.mkdir(parents=True, exist_ok=True)
     try:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        _unzip(path, root, REPLAY, "DistRL.save_replay_buffer")
+        state = checkpoint.load(root / REPLAY)[INDEX]
+        found = [root / TRAJECTORIES / Path(name).name for name in names_of(state)]
+        for file in found:
+            try:
+                read_trajectory(file)
+            except (TrajectoryFileError, FileNotFoundError) as error:
+                raise ReplayFileError(f"{path}: {file.name} is missing or damaged: {error}") from error
+        for file in found:
+            file.rename(replay.files.replay / file.name)
+        replay.load_state(state | {"spent": list(replay.files.spent)})
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _zip(root: Path, path: Path, trajectories: Sequence[Path] = ()) -> None:
+    def fill(target: BinaryIO) -> None:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(root.rglob("*")):
                 archive.write(file, file.relative_to(root).as_posix())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, packed.read_bytes())
-    finally:
-        packed.unlink(missing_ok=True)
+            for file in trajectories:
+                archive.write(file, f"{TRAJECTORIES}/{file.name}")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, fill)
 
 
 def _unzip(path: Path, root: Path, wanted: str, writer: str) -> None:
@@ -113,9 +118,18 @@ def _unzip(path: Path, root: Path, wanted: str, writer: str) -> None:
             f"{path} is no archive (a replay buffer of stock Stable-Baselines3 is a pickle, which can run code when "
             f"read and is refused); give a file that {writer} wrote"
         )
+    try:
+        _extract(path, root, wanted, writer)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ArchiveError(f"{path} is damaged ({error}); give a file that {writer} wrote") from error
+
+
+def _extract(path: Path, root: Path, wanted: str, writer: str) -> None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if not any(name.startswith(f"{wanted}/") for name in names):
             kind = "a stock Stable-Baselines3 model, which holds pickles" if "data" in names else "something else"
             raise ArchiveError(f"{path} is {kind}; it is refused. Give a file that {writer} wrote")
+        if f"{wanted}/{checkpoint.MANIFEST}" not in names:
+            raise ArchiveError(f"{path} was written by an earlier version, whose form of {wanted} is not read any more")
         archive.extractall(root)

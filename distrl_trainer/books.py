@@ -15,6 +15,7 @@ import numpy as np
 
 from distrl_trainer.config import RunConfig
 from distrl_trainer.curriculum import Curriculum
+from distrl_trainer.inbox import Received
 from distrl_trainer.learner import Learner
 from distrl_trainer.replay import Replay
 from distrl_trainer.staleness import PublishPacer, StalenessCounts, StalenessGate
@@ -59,18 +60,31 @@ class Books:
         self.recent: deque[Trajectory] = deque(maxlen=recent)
         self._updates_per_version = config.algorithm.updates_per_version
 
-    def arrive(self, trajectory: Trajectory, replay: Replay, learner: Learner, delay: float) -> int:
-        """Count `trajectory`; put it into `replay` if it is valid, new and not too late.
+    def arrive(self, received: Received, replay: Replay, learner: Learner, delay: float) -> int:
+        """Count a trajectory and move its file on: into `replay` if it is valid, new and not too late.
 
         Args:
-            trajectory: As the fleet handed it over.
+            received: As the fleet handed it over.
             replay: Takes it.
             learner: Notes its return.
             delay: Seconds that a finished trajectory may have waited for the learner.
 
         Returns:
             How many new steps it brought: all of its steps or none.
+
+        Raises:
+            StorageError: The file cannot be moved; it arrives again after a resume.
         """
+        new_steps = self._count(received.trajectory, replay, delay)
+        if new_steps:
+            replay.admit(received)
+            learner.observe(received.trajectory)
+        else:
+            replay.files.count(received.name)
+        return new_steps
+
+    def _count(self, trajectory: Trajectory, replay: Replay, delay: float) -> int:
+        """Count a trajectory and return how many new steps it brings."""
         self.counters.trajectories += 1
         if not trajectory.reward_valid or not trajectory.steps:
             self.counters.failures += 1
@@ -80,11 +94,10 @@ class Books:
             self.counters.duplicates += 1
             return 0
         self.curriculum.record(trajectory.template, trajectory.success)
-        self.recent.append(trajectory)
+        # Without the frames, which would hold the memory of a hundred episodes.
+        self.recent.append(msgspec.structs.replace(trajectory, frames=()))
         if not self.gate.arrive(trajectory.oldest_version, self.counters.version):
             return 0
-        learner.observe(trajectory)
-        replay.add(trajectory)
         self.counters.new_steps += len(trajectory.steps)
         return len(trajectory.steps)
 

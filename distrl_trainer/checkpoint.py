@@ -2,7 +2,8 @@
 
 Invariant: a directory named `step-*` was renamed into place after every byte of it, and a manifest with a SHA-256 of
 each file, had reached the disk. A checkpoint that does not match its manifest is refused by name, never deleted, and
-the one before it is used. Nothing is pickled: trees are msgpack, their tensors safetensors. Caller: `train_command`.
+the one before it is used. Nothing is pickled: trees are msgpack, their tensors safetensors. Trajectories are files of
+their own, which a checkpoint only names: what it costs does not grow with the replay. Caller: `rl_phase`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from distrl_trainer.storage import StorageError
+from distrl_trainer.storage import StorageError, sync_folder
 
 LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+"""2: the replay part is an index of trajectory files; in format 1 it was the trajectories themselves."""
 _NAME = re.compile(r"step-(\d{9})(?:-(\d+))?")
 _INT64 = 2**63
 
@@ -36,6 +38,10 @@ Tree = Any
 
 class CheckpointError(Exception):
     """A checkpoint is incomplete, damaged or of another format; the message names it."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """A checkpoint was written by a version of this package that stored other things."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,15 +68,17 @@ def save(root: Path, env_steps: int, parts: Mapping[str, Tree], *, files: Mappin
         root.mkdir(parents=True, exist_ok=True)
         target = _free_name(root, env_steps)
         draft = root / f".draft-{target.name}-{os.getpid()}"
+        # A killed process may have left one, and in a container the next one has the same number.
+        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         try:
             _fill(draft, env_steps, parts, files or {})
-            _sync_folder(draft)
+            sync_folder(draft)
             draft.rename(target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        _sync_folder(root)
+        sync_folder(root)
     except (OSError, SafetensorError) as error:
         raise StorageError(
             f"checkpoint at {env_steps} steps could not be written to {root}: {error}; earlier checkpoints are intact; "
@@ -113,7 +121,10 @@ def verify(folder: Path) -> Manifest:
     except (msgspec.DecodeError, RecursionError) as error:
         raise CheckpointError(f"checkpoint {folder}: {MANIFEST} is damaged: {error}") from error
     if manifest.format != FORMAT:
-        raise CheckpointError(f"checkpoint {folder} has format {manifest.format}; this version reads {FORMAT}")
+        raise CheckpointFormatError(
+            f"checkpoint {folder} has format {manifest.format} and this version reads {FORMAT}: finish that run with "
+            "the version it was begun with, or begin a new one from its warm start (--warmup.weights RUN/warm)"
+        )
     for name, expected in manifest.files.items():
         if not (folder / name).is_file():  # a pipe would never end
             raise CheckpointError(f"checkpoint {folder}: {name} is missing")
@@ -133,11 +144,14 @@ def latest_good(root: Path) -> Path | None:
 
     Raises:
         CheckpointError: There are some, and all are damaged.
+        CheckpointFormatError: One is of another format: the run was begun by another version.
     """
     refused: list[CheckpointError] = []
     for folder in reversed(_all(root)):
         try:
             verify(folder)
+        except CheckpointFormatError:
+            raise
         except CheckpointError as error:
             LOG.warning("refused: %s; trying the one before", error)
             refused.append(error)
@@ -150,17 +164,34 @@ def latest_good(root: Path) -> Path | None:
     return None
 
 
-def prune(root: Path, keep: int) -> None:
-    """Remove all but the `keep` newest intact checkpoints; damaged ones are left for inspection."""
-    good = 0
+def read_part(folder: Path, part: str) -> Tree:
+    """Return one part of the checkpoint in `folder`, without its arrays and tensors, unverified.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        return msgspec.msgpack.decode((folder / f"{part}.msgpack").read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {part}.msgpack cannot be read: {error}") from error
+
+
+def prune(root: Path, keep: int) -> list[Path]:
+    """Remove all but the `keep` newest intact checkpoints and return those, newest first.
+
+    Damaged ones are left for inspection.
+    """
+    kept: list[Path] = []
     for folder in reversed(_all(root)):
         try:
             verify(folder)
         except CheckpointError:
             continue
-        good += 1
-        if good > keep:
+        if len(kept) < keep:
+            kept.append(folder)
+        else:
             shutil.rmtree(folder)
+    return kept
 
 
 def _all(root: Path) -> list[Path]:
@@ -236,14 +267,6 @@ def _write(path: Path, data: bytes) -> None:
 def _sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -69,6 +70,12 @@ class CollectorName(msgspec.Struct, frozen=True):
         """Return the 63-bit seed of one episode's draws for one purpose."""
         key = f"{self.seed}/{self.index}/{self.incarnation}/{episode}/{purpose}"
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def episode_number(trajectory_id: str) -> int:
+    """Return the number of the episode that a collector gave this id, -1 if no collector did."""
+    digits = trajectory_id.rpartition("-")[2]
+    return int(digits) if re.fullmatch(r"c\d+\.\d+-\d{8,}", trajectory_id, re.ASCII) else -1
 
 
 class CollectorStats(msgspec.Struct):

@@ -148,6 +148,8 @@ class ReplayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Steps kept; the oldest trajectories leave."""
     min_steps: Count = 512
     """Steps collected before the first update."""
+    cache_mib: Count = 256
+    """MiB of trajectories kept in memory (some 7,000 steps of the embedded phone); others are read from their files."""
     alpha: Unit = 0.5
     """Exponent of priorities: 0 is uniform."""
     beta_start: Unit = 0.4

@@ -1,6 +1,7 @@
 """`Fleet`: who collects. `SerialFleet` takes turns with the learner; `process_fleet` has processes of their own.
 
-Invariants, for every fleet: each finished trajectory is handed to the learner at least once; an episode that
+Invariants, for every fleet: each finished trajectory is a file in the inbox before it is handed to the learner, and is
+handed over again after a resume unless the learner moved the file on; an episode that
 failed for reasons of the infrastructure is handed over as invalid, and its task runs again on another phone, at
 most `MAX_ATTEMPTS` times. `SerialFleet` depends on its seed alone, bit for bit: no clock enters what it draws.
 Called by `algorithm.DistRL`.
@@ -17,8 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from android_env_gym.vector import AsyncEnvPool
-from distrl_trainer.collector import Collector, CollectorError, CollectorName, CollectorState, CollectorStats
+from distrl_trainer.collector import (
+    Collector,
+    CollectorError,
+    CollectorName,
+    CollectorState,
+    CollectorStats,
+    episode_number,
+)
 from distrl_trainer.curriculum import TaskRequest, draw_task
+from distrl_trainer.inbox import Inbox, Received
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.shaping import ShapingConfig
@@ -54,7 +63,15 @@ class Fleet(Protocol):
         """Begin; a version must have been published."""
         ...
 
-    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
+    def recall(self, leftovers: set[str]) -> set[str]:
+        """Take note, before `start`, of the ids of finished episodes that the state installed does not know.
+
+        Returns:
+            Those that this fleet will play again itself, to the same ids; the others arrive by `collect`.
+        """
+        ...
+
+    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Received]:
         """Return trajectories that finished since the last call, oldest first.
 
         Waits until `steps` environment steps are among them, those of failed episodes too, or `stop()` is true; 0:
@@ -63,10 +80,6 @@ class Fleet(Protocol):
         Raises:
             FleetError: A collector cannot be kept alive.
         """
-        ...
-
-    def acknowledge(self) -> None:
-        """Say that everything `collect` returned is now in the learner's keeping."""
         ...
 
     def allow(self, ahead: float) -> None:
@@ -168,13 +181,19 @@ class SharedWeights:
 class SerialFleet:
     """Collects in the learner's thread, in rounds: no episode is in flight between two calls of `collect`.
 
+    Resumed from a state, a fleet of embedded phones plays the episodes after it again, bit for bit and to the same ids.
+    What a killed run had finished of them is therefore set aside (`recall`). Real devices cannot repeat themselves:
+    there such episodes arrive from the inbox, and the numbers of new ones go on above theirs.
+
     Args:
         pool: The phones; the fleet closes it.
+        inbox: Where finished episodes go, and come from.
         policy: The learner's policy itself.
         templates: Task templates to draw from.
         seed: Seed of the run.
         view: How much of the past the policy is shown.
         shaping: Penalties stored beside the task reward.
+        repeats: Whether the phones do the same again for the same episode: embedded ones in this process do.
     """
 
     def __init__(
@@ -183,14 +202,17 @@ class SerialFleet:
         policy: Policy,
         templates: Sequence[str],
         *,
+        inbox: Inbox,
         seed: int,
         view: View,
         shaping: ShapingConfig | None = None,
+        repeats: bool = True,
     ) -> None:
         self._pool = pool
+        self._inbox = inbox
+        self._repeats = repeats
         self._queue = TaskQueue(templates)
         self._retries = Retries()
-        self._finished: list[Trajectory] = []
         self._collector = Collector(
             pool,
             policy,
@@ -205,7 +227,18 @@ class SerialFleet:
     def start(self) -> None:
         """Do nothing: a serial fleet collects when asked."""
 
-    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
+    def recall(self, leftovers: set[str]) -> set[str]:
+        """Return the `leftovers` that come after the state installed, if the phones repeat themselves."""
+        numbers = {leftover: episode_number(leftover) for leftover in leftovers}
+        later = {leftover for leftover, number in numbers.items() if number >= self._collector.episodes_started}
+        if self._repeats:
+            return later
+        self._collector.episodes_started = max(
+            [self._collector.episodes_started, *(numbers[leftover] + 1 for leftover in later)]
+        )
+        return set()
+
+    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Received]:
         """Run one round: hand out episodes until `steps` were made, then finish those that run.
 
         Raises:
@@ -221,17 +254,13 @@ class SerialFleet:
             made += self._turn()
             if not self._collector.in_flight and not self._queue.open:
                 break
-        finished, self._finished = self._finished, []
-        return finished
+        return self._inbox.drain()
 
     def _turn(self) -> int:
         try:
             return self._collector.turn()
         except CollectorError as error:
             raise FleetError(str(error)) from error
-
-    def acknowledge(self) -> None:
-        """Do nothing: trajectories are handed over in memory."""
 
     def allow(self, ahead: float) -> None:
         """Do nothing: a serial fleet collects when asked."""
@@ -274,7 +303,7 @@ class SerialFleet:
         self._pool.close()
 
     def _take(self, trajectory: Trajectory) -> None:
-        self._finished.append(trajectory)
+        self._inbox.put(trajectory)
         request = self._retries.request(trajectory)
         if request is not None:
             self._queue.again(request)

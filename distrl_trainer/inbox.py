@@ -1,119 +1,132 @@
 """`Inbox`: trajectories on their way from collectors to the learner, one file each.
 
-Invariant: a trajectory that was put is handed out at least once, and again after a restart until it was
-acknowledged; a file is either whole or absent. A file that cannot be read is moved to `refused/`, never
-deleted. File names sort by arrival and end in the checksum of the content, which is msgpack. Collectors put;
-one consumer drains and acknowledges. After a crash the consumer may see a trajectory that it had already
-used: `Replay.add` ignores an id it holds.
+Invariants: a trajectory that was put is handed out by every consumer that starts, until its file is moved on by
+`TrajectoryFiles`; a file is either whole or absent; what is no sound trajectory of the run is moved to `refused/`
+beside the inbox with its reason, never deleted, never handed out, and never seen a second time. Collectors put; one
+consumer drains.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
-import os
-import re
-import time
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from distrl_trainer.door import Rules, refusal
 from distrl_trainer.storage import write_atomic
-from distrl_trainer.trajectory import Trajectory, decode, encode
+from distrl_trainer.trajectory import Trajectory, encode
+from distrl_trainer.trajectory_file import (
+    MAX_BYTES,
+    TrajectoryFileError,
+    file_name,
+    listed,
+    read_trajectory,
+    refuse,
+)
 
-logger = logging.getLogger(__name__)
+MAX_REFUSED_IN_A_ROW = 200
+"""Episodes of the run's own collectors that may be refused in a row: more is a defect, and waiting would not end it."""
 
-SUFFIX = ".traj"
-_CHECKSUM = re.compile(r"-([0-9a-f]{8})\.traj$")
+
+class InboxError(RuntimeError):
+    """Whatever the collectors write is refused; the message carries the last reason."""
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A trajectory and the file it came from; acknowledge it after use."""
+    """A trajectory and the name of its file."""
 
-    path: Path
+    name: str
     trajectory: Trajectory
 
 
 class Inbox:
-    """A folder of trajectory files, made if absent. `refused` counts the files this instance could not read."""
+    """A folder of trajectory files, made if absent.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they lie; refused ones go to `refused` beside it.
+        rules: Returns what the run's trajectories look like now; None: any sound trajectory is handed out.
+
+    Attributes:
+        refused: How many files this instance refused.
+        refused_steps: Steps of those that could be read: nobody will hand them over.
+    """
+
+    def __init__(self, folder: Path, rules: Callable[[], Rules] | None = None) -> None:
         self.folder = Path(folder)
         self.refused = 0
+        self.refused_steps = 0
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._handed_out: set[str] = set()
-        self._last_stamp = 0
+        self._rules = rules
+        self._seen: set[str] = set()
+        self._refused_in_a_row = 0
         self._numbers = itertools.count()
 
     def put(self, trajectory: Trajectory) -> Path:
         """Store `trajectory` and return its path.
 
         Raises:
+            ValueError: Its id cannot be part of a file's name.
             StorageError: The disk is full or not writable; nothing half-written is visible.
         """
         data = encode(trajectory)
-        path = self.folder / self._name(trajectory.collector, zlib.crc32(data))
+        path = self.folder / file_name(next(self._numbers), trajectory.id, data)
         write_atomic(path, data)
         return path
 
     def drain(self, limit: int | None = None) -> list[Received]:
-        """Return at most `limit` trajectories in order of arrival, none that this instance returned before."""
+        """Return at most `limit` trajectories in order of arrival, none that this instance returned before.
+
+        Raises:
+            InboxError: `MAX_REFUSED_IN_A_ROW` sound files in a row were refused by the run's rules.
+            StorageError: The process has run out of files or memory.
+        """
+        rules = self._rules() if self._rules is not None else None
         received: list[Received] = []
-        for name in self._waiting():
+        names = listed(self.folder)
+        # Names that are gone need no memory.
+        self._seen.intersection_update(names)
+        for name in names:
             if limit is not None and len(received) >= limit:
                 break
-            path = self.folder / name
-            trajectory = self._read(path)
+            if name in self._seen:
+                continue
+            trajectory = self._read(self.folder / name, rules)
             if trajectory is not None:
-                self._handed_out.add(name)
-                received.append(Received(path, trajectory))
+                received.append(Received(name, trajectory))
         return received
-
-    def acknowledge(self, received: Received) -> None:
-        """Delete the file of `received`, whose trajectory is now in the consumer's keeping."""
-        received.path.unlink(missing_ok=True)
-        self._handed_out.discard(received.path.name)
 
     def waiting(self) -> int:
         """Return how many files have not been handed out."""
-        return len(self._waiting())
+        return sum(name not in self._seen for name in listed(self.folder))
 
-    def _waiting(self) -> list[str]:
-        names = (entry.name for entry in os.scandir(self.folder))
-        return sorted(
-            name
-            for name in names
-            if name.endswith(SUFFIX) and not name.startswith(".") and name not in self._handed_out
-        )
-
-    def _name(self, collector: str, checksum: int) -> str:
-        # The clock may be set back while we run; names of one collector must not.
-        self._last_stamp = max(self._last_stamp + 1, time.time_ns())
-        who = re.sub(r"[^A-Za-z0-9_]", "_", collector) or "collector"
-        return f"{self._last_stamp:020d}-{who}-{os.getpid()}-{next(self._numbers)}-{checksum:08x}{SUFFIX}"
-
-    def _read(self, path: Path) -> Trajectory | None:
+    def _read(self, path: Path, rules: Rules | None) -> Trajectory | None:
+        """Return the trajectory in `path`; None after it was refused, or if somebody took it away."""
+        # Whatever happens to it, it is looked at once: what cannot be moved away must not be met for ever.
+        self._seen.add(path.name)
         try:
-            data = path.read_bytes()
+            trajectory = read_trajectory(path, rules.max_bytes if rules is not None else MAX_BYTES)
         except FileNotFoundError:
             return None
-        checksum = _CHECKSUM.search(path.name)
-        if checksum is None:
-            return self._refuse(path, f"its name does not end in -CHECKSUM{SUFFIX}")
-        if int(checksum[1], 16) != zlib.crc32(data):
-            return self._refuse(path, f"its {len(data)} bytes do not match the checksum in its name")
-        try:
-            trajectory = decode(data)
-        except msgspec.DecodeError as error:
-            return self._refuse(path, f"it is not a trajectory: {error}")
-        if len(trajectory.frames) != len(trajectory.steps) + 1:
-            return self._refuse(path, f"it has {len(trajectory.frames)} frames for {len(trajectory.steps)} steps")
-        return trajectory
+        except TrajectoryFileError as error:
+            self._refuse(path, str(error))
+            return None
+        reason = refusal(trajectory, rules) if rules is not None else ""
+        if not reason:
+            self._refused_in_a_row = 0
+            return trajectory
+        self._refuse(path, reason)
+        self.refused_steps += len(trajectory.steps)
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MAX_REFUSED_IN_A_ROW:
+            raise InboxError(
+                f"the last {self._refused_in_a_row} finished episodes were all refused, the last because {reason}; "
+                f"they are in {path.parent.parent / 'refused'}. Collectors and learner disagree: check env and policy"
+            )
+        return None
 
     def _refuse(self, path: Path, reason: str) -> None:
-        refuge = self.folder / "refused"
-        refuge.mkdir(exist_ok=True)
-        path.replace(refuge / path.name)
         self.refused += 1
-        logger.warning("refused trajectory file %s: %s; moved to %s", path.name, reason, refuge)
+        if refuse(path, path.parent.parent / "refused", reason):
+            self._seen.discard(path.name)

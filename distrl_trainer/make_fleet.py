@@ -11,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from android_env_gym.devices.make import is_blocking
 from android_env_gym.vector import AsyncEnvPool
 from distrl_trainer.collector import CollectorName
 from distrl_trainer.collector_process import CollectorSetup
 from distrl_trainer.config import PolicyConfig, RunConfig
 from distrl_trainer.fleet import Fleet, FleetError, SerialFleet
+from distrl_trainer.inbox import Inbox
 from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
@@ -31,6 +33,7 @@ def make_fleet(
     *,
     seed: int,
     folder: Path,
+    inbox: Inbox,
 ) -> Fleet:
     """Return the fleet that `config.fleet` names, not started.
 
@@ -40,7 +43,8 @@ def make_fleet(
         policy: The learner's.
         policy_config: How a collector process makes the policy; None: from a copy of `policy` saved in `folder`.
         seed: Of the run.
-        folder: For inbox and weights of processes, and their numbers.
+        folder: For the weights of processes, and their numbers.
+        inbox: Where finished episodes go, and come from.
 
     Raises:
         FleetError: There is no such kind of fleet, or `fleet.json` in `folder` is damaged.
@@ -49,7 +53,10 @@ def make_fleet(
     view = View(frames=config.policy.frames, history=config.policy.history)
     if config.fleet.kind == "serial":
         pool = AsyncEnvPool(phones.specs, workers=phones.workers, step_timeout=phones.step_timeout)
-        return SerialFleet(pool, policy, templates, seed=seed, view=view, shaping=config.shaping)
+        repeats = not phones.workers and not any(is_blocking(spec.device) for spec in phones.specs)
+        return SerialFleet(
+            pool, policy, templates, inbox=inbox, seed=seed, view=view, shaping=config.shaping, repeats=repeats
+        )
     if config.fleet.kind != "process":
         raise FleetError(f'fleet.kind is {config.fleet.kind!r}; this version knows "serial" and "process"')
     count = min(config.fleet.collectors, phones.num_envs)
@@ -60,7 +67,7 @@ def make_fleet(
             envs=tuple(phones.specs[index::count]),
             policy=model,
             templates=templates,
-            inbox=str(folder / "inbox"),
+            inbox=str(inbox.folder),
             weights=str(folder / "weights"),
             view=view,
             shaping=config.shaping,
@@ -70,7 +77,7 @@ def make_fleet(
         )
         for index in range(count)
     ]
-    return ProcessFleet(setups, incarnations=Incarnations(folder / "fleet.json"), config=config.fleet)
+    return ProcessFleet(setups, inbox=inbox, incarnations=Incarnations(folder / "fleet.json"), config=config.fleet)
 
 
 def _saved(policy: Policy, config: PolicyConfig, folder: Path) -> PolicyConfig:

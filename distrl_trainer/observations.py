@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, InvalidAction
+from distrl_trainer.png import png_size
 from distrl_trainer.policy.base import Observation
 from distrl_trainer.prompts import action_text
 from distrl_trainer.trajectory import Step, Trajectory
 
 # Level 1: on a 448x224 screen 2.2 ms to write and 0.6 ms to read; higher levels cost more for ~5% fewer bytes.
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
-_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 MAX_PIXELS = 3840 * 2160
 """Pixels of the largest frame that is decoded: a 4K screen. Phones have at most 1440x3200."""
 
@@ -64,10 +64,10 @@ def frame_size(data: bytes) -> tuple[int, int]:
     Raises:
         FrameError: `data` is no PNG image.
     """
-    end = len(_PNG_START) + 8  # the header begins with width and height, 4 bytes each
-    if len(data) < end or not data.startswith(_PNG_START):
+    size = png_size(data)
+    if size is None:
         raise FrameError(f"a stored frame of {len(data)} bytes is no PNG image")
-    return int.from_bytes(data[end - 4 : end], "big"), int.from_bytes(data[end - 8 : end - 4], "big")
+    return size
 
 
 def check_frame(data: bytes, *, limit: int = MAX_PIXELS) -> tuple[int, int]:

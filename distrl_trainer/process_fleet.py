@@ -44,7 +44,6 @@ from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.lifeline import Lifeline, run_tied
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.supervision import GUARD, Bounds, Pulse, RestartBudget, bounds_of, script_without_guard
-from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.weights import WeightStore
 
 logger = logging.getLogger(__name__)
@@ -134,6 +133,7 @@ class ProcessFleet:
 
     Args:
         setups: One per collector, with distinct `name.index` 0, 1, ...; all with the same templates, inbox, weights.
+        inbox: Where the learner takes trajectories from: the folder that the setups name.
         incarnations: Numbers the collectors.
         config: How many may be replaced, and how long they may be silent.
         bounds: On their silence; None: those that follow from `config` and the setups.
@@ -147,6 +147,7 @@ class ProcessFleet:
         self,
         setups: Sequence[CollectorSetup],
         *,
+        inbox: Inbox,
         incarnations: Incarnations,
         config: FleetConfig | None = None,
         bounds: Bounds | None = None,
@@ -164,7 +165,7 @@ class ProcessFleet:
         self._board.probabilities[:] = 1.0 / max(1, len(setups[0].templates))
         with _interrupts_blocked():  # the first semaphore starts Python's resource tracker
             self._doorbell = _CONTEXT.Semaphore(0)
-        self._inbox = Inbox(Path(setups[0].inbox))
+        self._inbox = inbox
         self._store = WeightStore(Path(setups[0].weights))
         self._workers: dict[int, _Worker] = {}
         self._began = [False] * len(setups)
@@ -173,7 +174,6 @@ class ProcessFleet:
         self._fruitless = [0] * len(setups)
         self._retries = Retries()
         self._again: deque[TaskRequest] = deque()
-        self._unacknowledged: list[Received] = []
         self._retired: list[CollectorStats] = []
         self._handed_over = 0
         self._restarts = 0
@@ -197,16 +197,20 @@ class ProcessFleet:
         atexit.register(self.close)
         self._supervise()
 
-    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Trajectory]:
+    def recall(self, leftovers: set[str]) -> set[str]:
+        """Return nothing: collectors never repeat an episode."""
+        return set()
+
+    def collect(self, steps: int, stop: Callable[[], bool]) -> list[Received]:
         """Return what arrived, after waiting until `steps` environment steps did (see `Fleet.collect`)."""
-        arrived: list[Trajectory] = []
+        arrived: list[Received] = []
+        refused_before = self._inbox.refused_steps
         made = 0
         while True:
             if not stop():  # a signal that asks for the end may have gone to the collectors too
                 self._supervise()
             for received in self._inbox.drain():
-                self._unacknowledged.append(received)
-                arrived.append(received.trajectory)
+                arrived.append(received)
                 made += len(received.trajectory.steps)
                 if received.trajectory.reward_valid:
                     self._budget.succeed()
@@ -219,14 +223,9 @@ class ProcessFleet:
             self._doorbell.acquire(timeout=WAIT_SECONDS)
         while self._doorbell.acquire(block=False):
             pass
-        self._handed_over += made
+        # Refused ones were made as well; left out, collectors would count as ahead by them for ever.
+        self._handed_over += made + self._inbox.refused_steps - refused_before
         return arrived
-
-    def acknowledge(self) -> None:
-        """Delete the inbox files of everything that `collect` returned."""
-        for received in self._unacknowledged:
-            self._inbox.acknowledge(received)
-        self._unacknowledged = []
 
     def allow(self, ahead: float) -> None:
         """Let collectors start episodes while they are less than `ahead` steps ahead of what `collect` returned."""

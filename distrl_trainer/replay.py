@@ -7,8 +7,11 @@ Source: DistRL (arXiv 2410.14803), section 4.3; prioritised replay (arXiv 1511.0
 
 `n` divides by a running mean, so the three weights are unitless. Each trajectory keeps the three raw means;
 p is computed when sampling, so that scales of different ages never mix. The buffer is circular, counts
-steps and holds whole trajectories, each with its last step. The learner adds, samples and writes back what
+steps and holds whole trajectories, each with its last step. The learner admits, samples and writes back what
 it computed; saved and loaded, a replay goes on bit for bit.
+
+What is held here is an index: some 70 bytes a trajectory. The trajectories themselves are files, read when they
+are drawn, through a cache of bounded size (`TrajectoryFiles`).
 
 Importance weights. A batch holds m draws from P, with replacement, and the background: the trajectories
 refreshed longest ago, each once and for certain. Trajectory i is thus expected `m P_i + b_i` times in the
@@ -20,8 +23,12 @@ is its fresh priority, hardly moves the gradient. Without a background this is t
 
 from __future__ import annotations
 
+import itertools
+import logging
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -29,12 +36,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distrl_trainer.config import ReplayConfig
-from distrl_trainer.replay_files import ReplayFileError, read_replay, write_replay
-from distrl_trainer.trajectory import Trajectory, decode, encode
+from distrl_trainer.inbox import Received
+from distrl_trainer.trajectory import Trajectory
+from distrl_trainer.trajectory_file import TrajectoryFileError, id_of
+from distrl_trainer.trajectory_files import TrajectoryFiles
+
+logger = logging.getLogger(__name__)
 
 DELTA, RHO, ENTROPY = 0, 1, 2
 _MEAN_DECAY = 0.99
 _SMALLEST_MEAN = 1e-8
+
+
+class ReplayFileError(RuntimeError):
+    """A trajectory or a saved index is missing or damaged; the message names the file and says what to do."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -54,23 +69,43 @@ class Batch(msgspec.Struct, frozen=True):
         return sum(len(trajectory.steps) for trajectory in self.trajectories)
 
 
+class _Entry(msgspec.Struct, frozen=True):
+    """What the index holds of one trajectory; `components` is `(3,)`."""
+
+    name: str
+    length: int
+    success: bool
+    components: NDArray[np.float64]
+    refreshed: int
+    measured: bool
+
+
 class Replay:
     """A circular buffer of at most `config.capacity_steps` steps; the oldest trajectories make room.
 
-    Without `config.prioritised` it draws uniformly, with all weights 1 and no background share. Ids are arrival
-    numbers and never reused, so a late `update` of an evicted trajectory is recognised.
+    Without `config.prioritised` it draws uniformly, with all weights 1 and no background share. Numbers (`ids`) are
+    given on arrival and never reused, so a late `update` of an evicted trajectory is recognised.
+
+    Args:
+        config: Settings.
+        folder: Of the run, where the files lie; None: a temporary folder.
     """
 
-    def __init__(self, config: ReplayConfig) -> None:
+    def __init__(self, config: ReplayConfig, folder: Path | None = None) -> None:
         if config.capacity_steps < 1:
             raise ValueError(f"capacity_steps is {config.capacity_steps}; at least one step must fit")
         if not 0.0 <= config.refresh_share < 1.0:
             raise ValueError(f"refresh_share is {config.refresh_share}; it must be at least 0 and below 1")
         self.config = config
         self.capacity_steps = capacity_steps = config.capacity_steps
+        self._temporary = TemporaryDirectory(prefix="distrl-") if folder is None else None
+        root = folder or Path(self._temporary.name if self._temporary is not None else "")
+        self.files = TrajectoryFiles(root, cache_bytes=config.cache_mib << 20)
         self._component_weights = np.array([config.w_delta, config.w_rho, config.w_entropy])
         # A ring addressed by id % capacity: every trajectory has a step, so no more than that many fit.
-        self._trajectories: list[Trajectory | None] = [None] * capacity_steps
+        self._files: list[str] = [""] * capacity_steps
+        self._lengths = np.zeros(capacity_steps, dtype=np.int32)
+        self._successes = np.zeros(capacity_steps, dtype=np.bool_)
         self._components = np.zeros((capacity_steps, 3))
         self._refreshed = np.zeros(capacity_steps, dtype=np.int64)
         # Whether the components were measured by the learner, rather than put there on arrival.
@@ -79,6 +114,7 @@ class Replay:
         self._next = 0
         self._steps = 0
         self._refreshes = 0
+        self._lost = 0
         self._means = np.full(3, np.nan)
         self._names: set[str] = set()
 
@@ -100,19 +136,41 @@ class Replay:
         """Return the ids held, oldest first."""
         return np.arange(self._first, self._next)
 
+    @property
+    def file_names(self) -> list[str]:
+        """Return the names of the files held, oldest first."""
+        return [self._files[slot] for slot in self._slots().tolist()]
+
     def __getitem__(self, id_: int) -> Trajectory:
         """Return the trajectory of an id held.
 
         Raises:
             KeyError: It was evicted or never existed.
+            ReplayFileError: Its file is gone or damaged.
         """
-        trajectory = self._trajectories[id_ % self.capacity_steps] if self._first <= id_ < self._next else None
-        if trajectory is None:
+        if not self._first <= id_ < self._next:
             raise KeyError(f"trajectory {id_} is not held; held are {self._first} to {self._next - 1}")
-        return trajectory
+        name = self._files[id_ % self.capacity_steps]
+        try:
+            return self.files.read(name)
+        except (TrajectoryFileError, FileNotFoundError) as error:
+            reason = "it is gone" if isinstance(error, FileNotFoundError) else str(error)
+            raise ReplayFileError(
+                f"cannot read {self.files.replay / name}: {reason}. Resume: the run goes on without this trajectory"
+            ) from error
 
     def add(self, trajectory: Trajectory) -> bool:
-        """Append `trajectory`, evicting the oldest if it does not fit; False if its id is held already.
+        """Write `trajectory` to a file and `admit` it; False if its id is held already.
+
+        Raises:
+            ValueError: As `admit`, or its id cannot be part of a file's name.
+            StorageError: The disk refused.
+        """
+        self._check(trajectory)
+        return trajectory.id not in self._names and self.admit(self.files.put(trajectory))
+
+    def admit(self, received: Received) -> bool:
+        """Append a trajectory from the inbox, evicting the oldest if it does not fit; False if its id is held already.
 
         It gets the largest TD component among the trajectories measured since they came (1 if there is none), the
         ratio 1 of fresh data, and the entropy of its own behaviour log-probs. What stands in for a measurement
@@ -120,22 +178,28 @@ class Replay:
 
         Raises:
             ValueError: Its reward is not valid, it has no step, or it is longer than the whole buffer.
+            StorageError: The disk refused; the trajectory stays where it was.
         """
-        length = len(trajectory.steps)
-        if not trajectory.reward_valid:
-            raise ValueError(
-                f"trajectory {trajectory.id} has no valid reward ({trajectory.failure_kind}); count it only"
-            )
-        if not 1 <= length <= self.capacity_steps:
-            raise ValueError(f"trajectory {trajectory.id} has {length} steps; 1 to {self.capacity_steps} fit")
+        trajectory = received.trajectory
+        self._check(trajectory)
         if trajectory.id in self._names:
             return False
         slots = self._slots()
         measured = self._components[slots[self._measured[slots]], DELTA]
         largest = float(measured.max()) if measured.size else 1.0
         components = np.array([[largest, min(1.0, self.config.rho_max), _behaviour_entropy(trajectory)]])
+        self.files.admit(received)
         self._observe(components, (ENTROPY,))
-        self._insert(trajectory, components[0], self._refreshes, measured=False)
+        self._insert(
+            _Entry(
+                name=received.name,
+                length=len(trajectory.steps),
+                success=trajectory.success,
+                components=components[0],
+                refreshed=self._refreshes,
+                measured=False,
+            )
+        )
         return True
 
     def update(
@@ -224,18 +288,21 @@ class Replay:
         expected = probabilities[places] + np.isin(places, background) / len(drawn)
         weights = (len(self) * expected) ** -beta
         ids = places + self._first
-        return Batch([self[int(id_)] for id_ in ids], ids, weights / weights.max(), len(background))
+        # One drawn several times is read once.
+        read = {id_: self[id_] for id_ in dict.fromkeys(ids.tolist())}
+        return Batch([read[id_] for id_ in ids.tolist()], ids, weights / weights.max(), len(background))
 
     def stats(self) -> dict[str, float]:
         """Return what is worth logging about the content: sizes, successes, scales, evenness of P."""
-        held = [self[int(id_)] for id_ in self.ids]
+        held = len(self)
         probabilities = self.probabilities()
-        evenness = 1.0 / (len(held) * np.square(probabilities).sum()) if held else 1.0
+        evenness = 1.0 / (held * np.square(probabilities).sum()) if held else 1.0
         measured = self._measured[self._slots()]
         return {
-            "trajectories": float(len(held)),
+            "trajectories": float(held),
             "steps": float(self._steps),
-            "success_share": sum(trajectory.success for trajectory in held) / max(1, len(held)),
+            "lost": float(self._lost),
+            "success_share": float(self._successes[self._slots()].sum()) / max(1, held),
             "mean_delta": float(np.nan_to_num(self._means[DELTA])),
             "mean_rho": float(np.nan_to_num(self._means[RHO])),
             "mean_entropy": float(np.nan_to_num(self._means[ENTROPY])),
@@ -245,79 +312,94 @@ class Replay:
         }
 
     def state(self) -> dict[str, Any]:
-        """Return the content as encoded trajectories and arrays, for a checkpoint."""
+        """Return the index and the names of spent files, for a checkpoint: no trajectory is read or written."""
         slots = self._slots()
         return {
-            "records": [encode(self[int(id_)]) for id_ in self.ids],
+            # Names share most of their letters: 41 bytes shrink to some 15.
+            "names": zlib.compress("\n".join(self.file_names).encode()),
+            "lengths": self._lengths[slots],
+            "successes": self._successes[slots],
             "components": self._components[slots],
             "refreshed": self._refreshed[slots],
             "measured": self._measured[slots],
             "means": self._means.copy(),
-            "counters": np.array([self._first, self._refreshes], dtype=np.int64),
+            "counters": np.array([self._first, self._refreshes, self._lost], dtype=np.int64),
+            "spent": sorted(self.files.spent),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Replace the content by what `state` returned; settings stay. A smaller capacity keeps the newest.
 
+        Every file is read once here and checked. Those that are missing or damaged are dropped, which the log says
+        and `stats` counts: one bad block must not end a run of a week. If none is left, the folder is another one.
+
         Raises:
-            msgspec.DecodeError: A record is not a trajectory; the content is then unchanged.
+            ReplayFileError: There is no folder of files at all; the content is then unchanged.
         """
-        rows = [
-            (decode(record), components, int(refreshed), bool(measured))
-            for record, components, refreshed, measured in zip(
-                state["records"], state["components"], state["refreshed"], state["measured"], strict=True
+        names = names_of(state)
+        lost = self.files.recover(names)
+        if len(lost) == len(names) > 0 and not self.files.replay.is_dir():
+            raise ReplayFileError(
+                f"{self.files.replay} does not exist, where the {len(names)} trajectories of the saved replay should "
+                "be. Put the folder back that belongs to this checkpoint, or start a new run"
             )
-        ]
-        self._trajectories = [None] * self.capacity_steps
+        for name, reason in itertools.islice(lost.items(), 1):
+            logger.warning(
+                "%s has lost %d of %d trajectories, among them %s (%s); the run goes on without them",
+                self.files.replay, len(lost), len(names), name, reason,
+            )  # fmt: skip
+        self.files.spent = set(state["spent"]).difference(names)
+        self.files.evict([name for name in self.file_names if name not in set(names)])
         self._names.clear()
         self._steps = 0
-        self._first, self._refreshes = (int(value) for value in state["counters"])
+        self._first, self._refreshes, known_lost = (int(value) for value in state["counters"])
         self._next = self._first
+        self._lost = known_lost + len(lost)
         self._means = np.array(state["means"])
-        for trajectory, components, refreshed, measured in rows:
-            if len(trajectory.steps) <= self.capacity_steps:
-                self._insert(trajectory, components, refreshed, measured)
-
-    def save(self, folder: Path) -> None:
-        """Write the content to `folder`, made if absent.
-
-        Raises:
-            StorageError: The disk is full or not writable.
-        """
-        write_replay(Path(folder), self.state())
-
-    def load(self, folder: Path) -> None:
-        """Replace the content by what `save` wrote, as `load_state` does.
-
-        Raises:
-            ReplayFileError: A file is missing or corrupt; the content is then unchanged.
-        """
-        try:
-            self.load_state(read_replay(Path(folder)))
-        except msgspec.DecodeError as error:
-            raise ReplayFileError(f"{folder} does not hold trajectories of this version: {error}") from error
+        columns = ("lengths", "successes", "components", "refreshed", "measured")
+        for name, *row in zip(names, *(state[column] for column in columns), strict=True):
+            entry = _Entry(name, int(row[0]), bool(row[1]), row[2], int(row[3]), bool(row[4]))
+            if name not in lost and entry.length <= self.capacity_steps:
+                self._insert(entry)
 
     def _slots(self) -> NDArray[np.int64]:
         return self.ids % self.capacity_steps
 
-    def _insert(self, trajectory: Trajectory, components: NDArray[np.float64], refreshed: int, measured: bool) -> None:
-        while self._steps + len(trajectory.steps) > self.capacity_steps:
-            self._evict()
-        slot = self._next % self.capacity_steps
-        self._trajectories[slot] = trajectory
-        self._components[slot] = components
-        self._refreshed[slot] = refreshed
-        self._measured[slot] = measured
-        self._names.add(trajectory.id)
-        self._steps += len(trajectory.steps)
-        self._next += 1
+    def _check(self, trajectory: Trajectory) -> None:
+        if not trajectory.reward_valid:
+            raise ValueError(
+                f"trajectory {trajectory.id} has no valid reward ({trajectory.failure_kind}); count it only"
+            )
+        if not 1 <= len(trajectory.steps) <= self.capacity_steps:
+            raise ValueError(
+                f"trajectory {trajectory.id} has {len(trajectory.steps)} steps; 1 to {self.capacity_steps} fit"
+            )
 
-    def _evict(self) -> None:
-        oldest = self[self._first]
-        self._trajectories[self._first % self.capacity_steps] = None
-        self._names.discard(oldest.id)
-        self._steps -= len(oldest.steps)
+    def _insert(self, entry: _Entry) -> None:
+        evicted: list[str] = []
+        while self._steps + entry.length > self.capacity_steps:
+            evicted.append(self._evict())
+        slot = self._next % self.capacity_steps
+        self._files[slot] = entry.name
+        self._lengths[slot] = entry.length
+        self._successes[slot] = entry.success
+        self._components[slot] = entry.components
+        self._refreshed[slot] = entry.refreshed
+        self._measured[slot] = entry.measured
+        self._names.add(id_of(entry.name))
+        self._steps += entry.length
+        self._next += 1
+        # Last, because the disk may refuse: the index is then in order already.
+        self.files.evict(evicted)
+
+    def _evict(self) -> str:
+        """Take the oldest trajectory out of the index and return its file's name."""
+        slot = self._first % self.capacity_steps
+        name, self._files[slot] = self._files[slot], ""
+        self._names.discard(id_of(name))
+        self._steps -= int(self._lengths[slot])
         self._first += 1
+        return name
 
     def _observe(self, components: NDArray[np.float64], which: Sequence[int]) -> None:
         """Move the running means of the components `which` towards those of `(n, 3)` new values."""
@@ -330,7 +412,8 @@ class Replay:
     def _fill(self, places: Sequence[int], in_steps: bool) -> int:
         if not in_steps:
             return len(places)
-        return sum(len(self[self._first + place].steps) for place in places)
+        slots = (self._first + np.array(places, dtype=np.int64)) % self.capacity_steps
+        return int(self._lengths[slots].sum())
 
     def _stalest(self, size: int, in_steps: bool) -> list[int]:
         """Return the places refreshed longest ago, ties by arrival, until their share of `size` is reached."""
@@ -354,6 +437,11 @@ class Replay:
             drawn.append(min(place, len(self) - 1))
             filled += self._fill(drawn[-1:], in_steps)
         return drawn
+
+
+def names_of(state: dict[str, Any]) -> list[str]:
+    """Return the names of the files held that a `Replay.state` names, oldest first."""
+    return zlib.decompress(state["names"]).decode().split("\n") if len(state["lengths"]) else []
 
 
 def _behaviour_entropy(trajectory: Trajectory) -> float:

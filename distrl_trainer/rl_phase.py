@@ -93,6 +93,8 @@ class RLPhase:
         phones = PhoneVecEnv(specs, workers=workers_for(specs), step_timeout=config.env.step_timeout)
         warm = msgspec.structs.replace(config.policy, model=str(folder.warm))
         self.model = DistRL(warm, phones, config=config, folder=folder.root, demonstrations=demonstrations)
+        # A run that is resumed goes back to a checkpoint, whose trajectories have to be there still.
+        self.model.replay.files.keep_spent = True
         self.model.set_logger(self._make_logger())
         self._saved_at = -1
         self._begun = time.monotonic()
@@ -186,7 +188,8 @@ class RLPhase:
         checkpoint.save(self.folder.checkpoints, self.done, parts, files=files)
         if not self.folder.saved.exists():
             self.folder.write(self.folder.saved, {"first_checkpoint": self.done})
-        checkpoint.prune(self.folder.checkpoints, self.config.run.keep_checkpoints)
+        kept = checkpoint.prune(self.folder.checkpoints, self.config.run.keep_checkpoints)
+        self.model.replay.files.sweep(checkpoint.read_part(folder, "replay")["spent"] for folder in kept)
         self._saved_at = self.done
 
     def _learn(self) -> None:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: the one way inbox and weight store write to disk.
+"""Files that are either whole or absent: the one way trajectories, weights and settings are written to disk.
 
 Invariant: a reader never sees a half-written file under its final name; a failed write leaves nothing behind.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 
@@ -16,29 +18,37 @@ class StorageError(RuntimeError):
     """A file could not be stored; what was stored before is intact."""
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: temporary name, fsync, rename, fsync of the folder.
+def write_atomic(path: Path, data: bytes | Callable[[BinaryIO], None]) -> None:
+    """Write `data`, or what the function `data` writes, to `path`: temporary name, fsync, rename, fsync of the folder.
 
     Raises:
         StorageError: The operating system refused, for example because the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
+        with temporary.open("w+b") as file:
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         reason = _FULL.get(error.errno or 0, str(error))
+        size = "" if callable(data) else f" ({len(data)} bytes)"
         raise StorageError(
-            f"cannot write {path} ({len(data)} bytes): {reason}; free space there or choose another folder, then resume"
+            f"cannot write {path}{size}: {reason}; free space there or choose another folder, then resume"
         ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -114,4 +114,5 @@ def setups(root: Path, count=1, device="sim", **fields):
 
 def fleet_of(root: Path, count=1, device="sim", build=build_fake, setups_=None, **more):
     numbers = Incarnations(root / "fleet.json")
-    return ProcessFleet(setups_ or setups(root, count, device), incarnations=numbers, build=build, **more)
+    setups_ = setups_ or setups(root, count, device)
+    return ProcessFleet(setups_, inbox=Inbox(root / "inbox"), incarnations=numbers, build=build, **more)

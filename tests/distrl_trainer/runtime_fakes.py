@@ -198,6 +198,10 @@ class FakePolicy:
             for row, (token, value) in enumerate(zip(tokens.tolist(), values, strict=True))
         ]
 
+    def check_tokens(self, token_ids: Sequence[int]) -> str:
+        known = all(0 <= token < len(TOKENS) for token in token_ids)
+        return "" if known and len(token_ids) == 1 else f"got the tokens {list(token_ids)}; allowed is one below 6"
+
     def evaluate(self, observations, token_ids) -> Evaluation:
         hidden = self._hidden(observations)
         scores = self.module.out(hidden).log_softmax(-1)

@@ -3,7 +3,9 @@
 import itertools
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -20,9 +22,11 @@ from distrl_trainer.collector_process import CollectorSetup
 from distrl_trainer.config import FleetConfig, PolicyConfig
 from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.fleet import FleetError, Retries, SerialFleet, TaskQueue
+from distrl_trainer.inbox import Inbox
 from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.observations import View
 from distrl_trainer.process_fleet import CLOSE_SECONDS, ProcessFleet
+from distrl_trainer.trajectory_files import TrajectoryFiles
 
 VIEW = View()
 
@@ -31,8 +35,28 @@ def never():
     return False
 
 
-def serial(device="sim", seed=0, policy=None):
-    return SerialFleet(fake_pool(4, device), policy or FakePolicy(), TEMPLATES, seed=seed, view=VIEW)
+class Serial(SerialFleet):
+    """A serial fleet over an inbox of its own; `take` returns what arrived, as the learner takes it."""
+
+    def __init__(self, device="sim", seed=0, policy=None, **more):
+        self.folder = tempfile.TemporaryDirectory()
+        inbox = Inbox(Path(self.folder.name) / "inbox")
+        super().__init__(
+            fake_pool(4, device), policy or FakePolicy(), TEMPLATES, inbox=inbox, seed=seed, view=VIEW, **more
+        )
+
+    def take(self, steps, stop=never):
+        return trajectories(self.collect(steps, stop))
+
+
+def trajectories(arrived):
+    return [received.trajectory for received in arrived]
+
+
+def acknowledge(arrived, tmp_path):
+    files = TrajectoryFiles(tmp_path)
+    for received in arrived:
+        files.admit(received)
 
 
 def played(trajectories):
@@ -40,31 +64,31 @@ def played(trajectories):
 
 
 def test_serial_rounds_are_whole_and_reproducible():
-    first, second = serial(), serial()
+    first, second = Serial(), Serial()
     for fleet in (first, second):
         fleet.start()
-    a, b = first.collect(40, never), second.collect(40, never)
+    a, b = first.take(40), second.take(40)
     assert played(a) == played(b)
     assert sum(len(item.steps) for item in a) >= 40
     stats = first.stats()
     assert stats.in_flight == 0 and stats.episodes == len(a) and 0 < stats.busy <= 1
-    assert first.collect(0, never) == []
+    assert first.take(0) == []
     first.close()
     second.close()
 
 
 def test_serial_state_continues_exactly():
-    whole, part = serial(), serial()
+    whole, part = Serial(), Serial()
     probabilities = np.array([0.9, 0.1])
     whole.share(probabilities)
     part.share(probabilities)
-    first = whole.collect(30, never)
-    assert played(part.collect(30, never)) == played(first)
+    first = whole.take(30)
+    assert played(part.take(30)) == played(first)
     state = msgspec.msgpack.decode(msgspec.msgpack.encode(part.state(), enc_hook=lambda a: a.tolist()))
-    resumed = serial()
+    resumed = Serial()
     resumed.load_state(state)
-    later = whole.collect(30, never)
-    assert played(resumed.collect(30, never)) == played(later)
+    later = whole.take(30)
+    assert played(resumed.take(30)) == played(later)
     assert not {item.id for item in first} & {item.id for item in later}
 
 
@@ -73,36 +97,36 @@ def test_how_fast_the_clock_runs_changes_no_round_when_phones_fail(monkeypatch, 
     rounds, ticks = [], itertools.count()
     for second in (1e-6, 30.0):
         monkeypatch.setattr(time, "monotonic", lambda second=second: second * next(ticks))
-        fleet = serial(device)
-        rounds.append([played(fleet.collect(40, never)) for _ in range(6)])
+        fleet = Serial(device)
+        rounds.append([played(fleet.take(40)) for _ in range(6)])
     assert rounds[0] == rounds[1]
 
 
 @pytest.mark.parametrize("device", ["fail-odd", "fail-fifth", "fail-half"])
-def test_serial_state_continues_exactly_when_phones_fail(device):
-    whole = serial(device)
-    rounds = [played(whole.collect(25, never)) for _ in range(8)]
+def test_serial_state_continues_exactly_when_phones_fail(device, tmp_path):
+    whole = Serial(device)
+    rounds = [played(whole.take(25)) for _ in range(8)]
     for cut in (1, 3, 5):
-        part = serial(device)
+        part = Serial(device)
         for _ in range(cut):
-            part.collect(25, never)
+            part.take(25)
         state = msgspec.msgpack.decode(msgspec.msgpack.encode(part.state(), enc_hook=lambda a: a.tolist()))
         # The phones stay as they are: what is stored is the fleet.
-        resumed = SerialFleet(part._pool, FakePolicy(), TEMPLATES, seed=0, view=VIEW)
+        resumed = SerialFleet(part._pool, FakePolicy(), TEMPLATES, inbox=Inbox(tmp_path / str(cut)), seed=0, view=VIEW)
         resumed.load_state(state)
-        assert [played(resumed.collect(25, never)) for _ in range(cut, 8)] == rounds[cut:]
+        assert [played(trajectories(resumed.collect(25, never))) for _ in range(cut, 8)] == rounds[cut:]
 
 
 def test_serial_stops_on_request_and_finishes_what_runs():
-    fleet = serial()
+    fleet = Serial()
     calls = iter([False, False, True, True, True, True, True, True, True, True, True, True])
-    found = fleet.collect(10**6, lambda: next(calls, True))
+    found = fleet.take(10**6, lambda: next(calls, True))
     assert found and fleet.stats().in_flight == 0
 
 
 def test_failed_tasks_run_again_until_their_attempts_are_used():
-    fleet = serial(device="fail-fifth")
-    found = fleet.collect(300, never)
+    fleet = Serial(device="fail-fifth")
+    found = fleet.take(300)
     broken = [(item.template, item.instance) for item in found if not item.reward_valid]
     assert broken
     counts = [broken.count(task) for task in set(broken)]
@@ -117,7 +141,7 @@ def test_failed_tasks_run_again_until_their_attempts_are_used():
 
 def test_phones_that_always_fail_end_the_round_with_a_reason():
     with pytest.raises(FleetError, match="the fake broke"):
-        serial(device="dead").collect(1000, never)
+        Serial(device="dead").take(1000)
 
 
 def test_the_queue_hands_out_repeats_first_and_nothing_while_closed():
@@ -161,7 +185,9 @@ def setups(tmp_path, count=1, device="sim"):
 
 def fleet_of(tmp_path, count=1, device="sim", build=build_fake, setups_=None, **more):
     numbers = Incarnations(tmp_path / "fleet.json")
-    return ProcessFleet(setups_ or setups(tmp_path, count, device), incarnations=numbers, build=build, **more)
+    inbox = Inbox(tmp_path / "inbox")
+    setups_ = setups_ or setups(tmp_path, count, device)
+    return ProcessFleet(setups_, inbox=inbox, incarnations=numbers, build=build, **more)
 
 
 def test_a_collector_has_time_to_close_the_devices_of_its_workers(tmp_path, monkeypatch):
@@ -202,25 +228,29 @@ def test_processes_follow_versions_hold_survive_a_kill_and_leave_nothing(tmp_pat
         wait_for(lambda: fleet._board.held and fleet.stats().in_flight == 0)
         made = fleet.stats().env_steps
         assert 20 <= made <= 20 + 2 * 6  # held back at the allowance; what was begun is finished
-        found = fleet.collect(0, never)
-        fleet.acknowledge()
+        arrived = fleet.collect(0, never)
+        acknowledge(arrived, tmp_path)
+        found = trajectories(arrived)
         assert sum(len(item.steps) for item in found) == made
         assert {item.oldest_version for item in found} == {0}
         fleet.allow(10**9)
         fleet.publish(policy, 1)
-        wait_for(lambda: any(step.version == 1 for item in fleet.collect(1, never) for step in item.steps))
-        fleet.acknowledge()
+        seen = []
+        wait_for(
+            lambda: seen.extend(fleet.collect(1, never)) or any(s.version for r in seen for s in r.trajectory.steps)
+        )
+        acknowledge(seen, tmp_path)
         victim = fleet.processes[0]
         for terminal in (signal.SIGINT, signal.SIGHUP):  # ignored: what a terminal sends is the learner's matter
             os.kill(victim, terminal)
-        alive = fleet.collect(20, never)
+        alive = trajectories(fleet.collect(20, never))
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda: not psutil.pid_exists(victim) or psutil.Process(victim).status() == "zombie")
         waiting = fleet._inbox.waiting()
-        survivors = fleet.collect(10**6, lambda: True)
+        survivors = trajectories(fleet.collect(10**6, lambda: True))
         assert len(survivors) == waiting and all(item.reward_valid for item in survivors)
         assert fleet.stats().restarts == 0  # who has been asked to stop replaces nobody
-        reborn = fleet.collect(1, never)
+        reborn = trajectories(fleet.collect(1, never))
         assert all("c0.1-" in item.id for item in reborn)
         assert fleet.stats().restarts == 1 and len(fleet.processes) == 1
         ids = [item.id for item in found + alive + survivors + reborn]
@@ -231,7 +261,7 @@ def test_processes_follow_versions_hold_survive_a_kill_and_leave_nothing(tmp_pat
     wait_for(lambda: {child.pid for child in children()} <= before, 10.0)
     stats = fleet.stats()
     assert stats.env_steps > 50 and 0 < stats.busy <= 1
-    # What was collected and not acknowledged is handed to the next fleet, which numbers its collectors on.
+    # What was collected and not moved on is handed to the next fleet, which numbers its collectors on.
     again = fleet_of(tmp_path)
     again.load_state(fleet.state())
     left = {received.trajectory.id for received in again._inbox.drain()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -9,10 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from distrl_trainer import checkpoint
+from distrl_trainer import archive, checkpoint
 from distrl_trainer.config import ReplayConfig
-from distrl_trainer.replay import Batch, Replay
-from distrl_trainer.replay_files import ReplayFileError
+from distrl_trainer.replay import Batch, Replay, ReplayFileError
 from distrl_trainer.trajectory import Step, Trajectory
 
 CONFIG = ReplayConfig(capacity_steps=1000, refresh_share=0.0)
@@ -48,9 +49,9 @@ def write_back(replay: Replay, batch: Batch, generator: np.random.Generator) -> 
     return replay.update(batch.ids, deltas, np.exp(rhos), np.abs(entropies), mask)
 
 
-def filled(config: ReplayConfig = CONFIG, count: int = 20) -> Replay:
+def filled(config: ReplayConfig = CONFIG, count: int = 20, folder: Path | None = None) -> Replay:
     """A replay of trajectories of 1 to 7 steps with measured priorities of different sizes."""
-    replay, generator = Replay(config), rng(1)
+    replay, generator = Replay(config, folder), rng(1)
     for index in range(count):
         replay.add(trajectory(f"e{index}", steps=1 + index % 7))
     lengths = np.array([len(replay[id_].steps) for id_ in replay.ids.tolist()])
@@ -190,9 +191,9 @@ def test_stand_ins_move_no_running_mean_and_survive_a_checkpoint(tmp_path: Path)
     replay.add(trajectory("new"))
     np.testing.assert_array_equal(replay._means[:2], before[:2])
     assert replay.stats()["unmeasured_share"] == pytest.approx(1 / 7)
-    replay.save(tmp_path)
+    archive.save_replay(tmp_path / "replay", replay)
     resumed = Replay(CONFIG)
-    resumed.load(tmp_path)
+    archive.load_replay(tmp_path / "replay", resumed)
     assert resumed.stats() == replay.stats()
     replay = Replay(CONFIG)
     for name in "abc":  # nothing was measured yet: all alike
@@ -259,48 +260,132 @@ def run_on(replay: Replay, generator: np.random.Generator) -> list[list[float]]:
     return trace
 
 
-@pytest.mark.parametrize("through", ["files", "checkpoint"])
+@pytest.mark.parametrize("through", ["archive", "checkpoint"])
 def test_resumes_bit_for_bit(tmp_path: Path, through: str):
-    config = msgspec.structs.replace(CONFIG, capacity_steps=60, refresh_share=0.2)
-    original = filled(config)
+    config = msgspec.structs.replace(CONFIG, capacity_steps=60, refresh_share=0.2, cache_mib=0)
+    original = filled(config, folder=tmp_path / "run")
     run_on(original, rng(2))
     for index in range(15):
         original.add(trajectory(f"extra{index}", steps=1 + index % 5))
-    resumed = Replay(config)
-    if through == "files":
-        original.save(tmp_path)
-        resumed.load(tmp_path)
+    if through == "archive":
+        resumed = Replay(config)
+        archive.save_replay(tmp_path / "replay", original)
+        archive.load_replay(tmp_path / "replay", resumed)
     else:
         folder = checkpoint.save(tmp_path, 1, {"replay": original.state()})
+        resumed = Replay(config, copied(original, tmp_path / "copy"))
         resumed.load_state(checkpoint.load(folder)["replay"])
     assert [resumed[i] for i in resumed.ids.tolist()] == [original[i] for i in original.ids.tolist()]
     assert resumed.stats() == original.stats()
     assert run_on(resumed, rng(3)) == run_on(original, rng(3))
 
 
+def copied(replay: Replay, folder: Path) -> Path:
+    shutil.copytree(replay.files.replay, folder / "replay")
+    return folder
+
+
 def test_an_empty_replay_and_a_smaller_one_load(tmp_path: Path):
-    Replay(CONFIG).save(tmp_path / "empty")
+    archive.save_replay(tmp_path / "empty", Replay(CONFIG))
     replay = filled()
-    replay.load(tmp_path / "empty")
-    assert (len(replay), replay.steps) == (0, 0)
-    filled().save(tmp_path / "full")
+    archive.load_replay(tmp_path / "empty", replay)
+    assert (len(replay), replay.steps, list(replay.files.replay.iterdir())) == (0, 0, [])
+    archive.save_replay(tmp_path / "full", filled())
     small = Replay(msgspec.structs.replace(CONFIG, capacity_steps=11))
-    small.load(tmp_path / "full")
+    archive.load_replay(tmp_path / "full", small)
     assert [small[id_].id for id_ in small.ids.tolist()] == ["e18", "e19"]
+    assert len(list(small.files.replay.iterdir())) == 2
     assert small.sample(rng(), n_steps=20).steps >= 20
 
 
-@pytest.mark.parametrize("name", ["trajectories.msgpack", "replay.npz"])
-def test_corrupt_files_are_refused_by_name_and_nothing_changes(tmp_path: Path, name: str):
-    filled().save(tmp_path)
-    path = tmp_path / name
-    data = path.read_bytes()
+def test_damaged_archives_are_refused_and_nothing_changes(tmp_path: Path):
+    archive.save_replay(tmp_path / "good", filled())
+    data = (tmp_path / "good").read_bytes()
     replay = filled(count=3)
-    for broken in (data[: len(data) // 2], data[:-200] + b"x" + data[-199:]):
-        path.write_bytes(broken)
-        with pytest.raises(ReplayFileError, match=name):
-            replay.load(tmp_path)
-    path.unlink()
-    with pytest.raises(ReplayFileError, match=name):
-        replay.load(tmp_path)
-    assert len(replay) == 3
+    before = sorted(replay.files.replay.iterdir())
+    path = tmp_path / "bad"
+    for place in (data.index(b"frame of e7"), data.index(b"names"), len(data) // 2):
+        path.write_bytes(data[:place] + b"\x00" + data[place + 1 :])
+        with pytest.raises((archive.ArchiveError, ReplayFileError, checkpoint.CheckpointError), match="bad"):
+            archive.load_replay(path, replay)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(archive.ArchiveError, match="bad is no archive"):
+        archive.load_replay(path, replay)
+    assert len(replay) == 3 and sorted(replay.files.replay.iterdir()) == before
+
+
+def test_what_a_checkpoint_names_and_the_disk_has_lost_is_dropped_loudly(tmp_path: Path, caplog):
+    replay = filled(folder=tmp_path)
+    state = replay.state()
+    files = [tmp_path / "replay" / name for name in replay.file_names]
+    files[3].unlink()
+    files[5].write_bytes(files[5].read_bytes()[:-1])
+    files[6].unlink()
+    files[6].mkdir()
+    resumed = Replay(CONFIG, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        resumed.load_state(state)
+    assert [item for index, item in enumerate(replay.file_names) if index not in (3, 5, 6)] == resumed.file_names
+    assert "has lost 3 of 20 trajectories" in caplog.text and files[3].name in caplog.text
+    assert resumed.stats()["lost"] == 3 and resumed.state()["counters"][2] == 3
+    assert resumed.sample(rng(), n_steps=200).steps >= 200
+    assert len(list((tmp_path / "refused").glob("*.reason"))) == 2
+    again = Replay(CONFIG, tmp_path)
+    again.load_state(resumed.state())
+    assert again.stats()["lost"] == 3
+    with pytest.raises(ReplayFileError, match=r"replay does not exist, where the 20 traj.*Put the folder back"):
+        Replay(CONFIG, tmp_path / "elsewhere").load_state(state)
+
+
+def test_a_file_that_goes_away_under_a_run_is_named(tmp_path: Path):
+    replay = filled(msgspec.structs.replace(CONFIG, cache_mib=0), folder=tmp_path)
+    (tmp_path / "replay" / replay.file_names[4]).unlink()
+    with pytest.raises(ReplayFileError, match=rf"{replay.file_names[4]}: it is gone. Resume"):
+        replay[4]
+
+
+def test_memory_is_bounded_by_the_cache(tmp_path: Path):
+    config = msgspec.structs.replace(CONFIG, capacity_steps=10_000, cache_mib=1)
+    replay = Replay(config, tmp_path)
+    for index in range(100):
+        replay.add(msgspec.structs.replace(trajectory(f"e{index}"), frames=(bytes([index]) * 20_000,) * 4))
+    cache = replay.files._cache
+    assert 0.9 < cache.bytes / 2**20 <= 1 and len(cache._held) == 1 + 11
+    batch = replay.sample(rng(), n_trajectories=300)
+    assert {item.frames[0][0] for item in batch.trajectories} == {int(id_) for id_ in batch.ids}
+    assert cache.bytes <= 2**20
+
+
+def old_sample(lengths, probabilities, refreshed, config, generator, size, beta):
+    """What the replay of trajectories in memory drew, written out as it was: places and weights."""
+    room = int(config.refresh_share * size)
+    background: list[int] = []
+    for place in np.argsort(refreshed, kind="stable")[:room].tolist():
+        if sum(lengths[p] for p in background) >= room:
+            break
+        background.append(place)
+    wanted = max(1, size - sum(lengths[p] for p in background))
+    cumulative = probabilities.cumsum()
+    drawn: list[int] = []
+    filled_steps = 0
+    while filled_steps < wanted:
+        place = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+        drawn.append(min(place, len(lengths) - 1))
+        filled_steps += lengths[drawn[-1]]
+    places = np.array(background + drawn, dtype=np.int64)
+    expected = probabilities[places] + np.isin(places, background) / len(drawn)
+    weights = (len(lengths) * expected) ** -beta
+    return places, weights / weights.max()
+
+
+def test_draws_are_those_of_the_replay_in_memory():
+    replay = filled(msgspec.structs.replace(CONFIG, capacity_steps=60, refresh_share=0.2), count=40)
+    for seed in range(30):
+        batch = replay.sample(rng(seed), n_steps=50, beta=0.7)
+        lengths = [len(replay[id_].steps) for id_ in replay.ids.tolist()]
+        refreshed = replay._refreshed[replay.ids % 60]
+        places, weights = old_sample(lengths, replay.probabilities(), refreshed, replay.config, rng(seed), 50, 0.7)
+        np.testing.assert_array_equal(batch.ids, places + replay.ids[0])
+        np.testing.assert_array_equal(batch.weights, weights)
+        assert [item.id for item in batch.trajectories] == [replay[int(id_)].id for id_ in batch.ids]
+        write_back(replay, batch, rng(seed))

@@ -28,6 +28,7 @@ from test_fleet import wait_for
 from distrl_trainer import process_fleet
 from distrl_trainer.config import FleetConfig
 from distrl_trainer.fleet import FleetError
+from distrl_trainer.inbox import Inbox
 from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.make_fleet import make_fleet
 from distrl_trainer.supervision import Bounds, Pulse, RestartBudget, bounds_of, script_without_guard
@@ -144,7 +145,7 @@ def test_a_script_that_collectors_would_run_again_is_refused(tmp_path, monkeypat
 def test_an_unknown_kind_of_fleet_is_refused(tmp_path):
     config = fake_config(fleet={"kind": "swarm"})
     with pytest.raises(FleetError, match=r"'swarm'.*serial.*process"):
-        make_fleet(config, FakePhones(), FakePolicy(), None, seed=0, folder=tmp_path)
+        make_fleet(config, FakePhones(), FakePolicy(), None, seed=0, folder=tmp_path, inbox=Inbox(tmp_path / "inbox"))
 
 
 # --- real processes ---
@@ -188,11 +189,11 @@ def test_the_only_collector_that_makes_no_progress_is_replaced(tmp_path, started
         (tmp_path / "hang").touch()
         wait_for(lambda: not (tmp_path / "hang").exists())
     deadline = time.monotonic() + 300
-    while not any("c0.1-" in item.id for item in found):
+    while not any("c0.1-" in item.trajectory.id for item in found):
         assert time.monotonic() < deadline
         found += fleet.collect(1, never)
     assert not psutil.pid_exists(victim)
-    ids = [item.id for item in found]
+    ids = [item.trajectory.id for item in found]
     assert len(ids) == len(set(ids)) and fleet.stats().restarts >= 1 and fleet.stats().lost > 0
 
 
@@ -208,11 +209,10 @@ def test_whoever_is_stopped_or_killed_loses_nothing_that_was_finished(tmp_path, 
             found += fleet.collect(0, never)
             time.sleep(0.05)  # polls another process
         found += fleet.collect(20, never)
-        fleet.acknowledge()
     fleet.close()
-    found += [received.trajectory for received in fleet._inbox.drain()]
+    found += fleet._inbox.drain()
     emitted = (tmp_path / "emitted").read_text().split()
-    ids = [item.id for item in found]
+    ids = [item.trajectory.id for item in found]
     assert len(ids) == len(set(ids)) and set(emitted) <= set(ids) and len(emitted) > 50
     assert fleet.stats().restarts == 3
 
