@@ -235,8 +235,8 @@ def test_running_statistics_that_move_are_refused(tiny):
         run(tiny, episodes)
 
 
-def trained():
-    return DistRL(FakePolicy(), FakePhones(), config=fake_config())
+def trained(folder=None):
+    return DistRL(FakePolicy(), FakePhones(), config=fake_config(), folder=folder)
 
 
 def test_it_runs_once_before_the_first_update_and_changes_no_run(monkeypatch):
@@ -250,10 +250,10 @@ def test_it_runs_once_before_the_first_update_and_changes_no_run(monkeypatch):
         assert torch.equal(tensor, unchecked.policy.state_dict()[name])
 
 
-def test_a_resumed_run_is_checked_without_what_was_recorded_before():
-    first = trained().learn(200)
+def test_a_resumed_run_is_checked_without_what_was_recorded_before(tmp_path):
+    first = trained(tmp_path).learn(200)
     parts = first.training_state()
-    second = trained()
+    second = trained(tmp_path)
     second.load_training_state(parts)
     second.learn(100, reset_num_timesteps=False)
     assert second.self_check is not None and second.self_check.recorded is None
