@@ -219,9 +219,8 @@ class TinyModel(PreTrainedModel):
         self.cell_word = nn.Conv2d(stem, size, 1)
         self.rows, self.columns = nn.Parameter(torch.zeros(ROWS, 1, size)), nn.Parameter(torch.zeros(1, COLUMNS, size))
         self.drop = nn.Dropout(config.dropout)
-        # A decoder state, the mean of the screen and of the text, and what was done last.
         self.value_head = nn.Sequential(
-            nn.Linear((3 + CONTEXT) * size, config.value_size), nn.GELU(), nn.Linear(config.value_size, 1)
+            nn.Linear(3 * size, config.value_size), nn.GELU(), nn.Linear(config.value_size, 1)
         )
         self.post_init()
 
@@ -295,9 +294,7 @@ class TinyModel(PreTrainedModel):
         states = self.encoder_norm(states)
         screen, text = states[:, : screen.shape[1]], states[:, screen.shape[1] : -CONTEXT]
         weight = present.unsqueeze(-1).float()
-        text_mean = (text * weight).sum(1) / weight.sum(1).clamp(min=1)
-        # The context whole, not in the mean: most of what returns differ by is whether the policy is repeating itself.
-        pooled = torch.cat([screen.mean(1), text_mean, states[:, -CONTEXT:].flatten(1)], 1)
+        pooled = torch.cat([screen.mean(1), (text * weight).sum(1) / weight.sum(1).clamp(min=1)], 1)
         return Memory(
             states,
             allowed,

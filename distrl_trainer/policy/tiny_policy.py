@@ -141,9 +141,7 @@ class TinyPolicy:
     def from_folder(
         cls, folder: Path, *, tune_reading: bool | None = None, max_new_tokens: int = 48, device: str = "cpu"
     ) -> TinyPolicy:
-        """Return the policy that `save` wrote to `folder`; a value head of another size than today's starts anew.
-
-        The value head of older models read less. What it knew is fitted again before RL; acting does not use it.
+        """Return the policy that `save` wrote to `folder`.
 
         Raises:
             OSError: `folder` lacks `config.json` or `model.safetensors`.
@@ -152,13 +150,8 @@ class TinyPolicy:
         """
         config = cast(TinyConfig, TinyConfig.from_pretrained(folder, local_files_only=True))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # of these draws only a value head that starts anew keeps any
             module = TinyModel(config)
-            module.reset_value_head()
-        tensors, fresh = load_file(folder / "model.safetensors"), module.value_head.state_dict(prefix="value_head.")
-        if any(name in tensors and tensors[name].shape != tensor.shape for name, tensor in fresh.items()):
-            tensors |= fresh
-        module.load_state_dict(tensors, strict=True)
+        module.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
         return cls(module, tune_reading=tune_reading, max_new_tokens=max_new_tokens, device=device)
 
     def reset_value_head(self, seed: int) -> None:
