@@ -43,6 +43,7 @@ bench: install
 	$(BIN)/python -m benchmarks.adb_speed --json
 	$(BIN)/python -m benchmarks.adb_oracle --json
 	$(BIN)/python -m benchmarks.adb_faults --json
+	$(BIN)/python -m benchmarks.crash --json
 
 format: install
 	$(BIN)/ruff format .
