@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -30,6 +31,8 @@ os.environ["ANDROID_ADB_SERVER_PORT"] = str(ADB_SERVER_PORT)
 # adbutils prefers an installed adb; the tests of that one ask for it.
 os.environ.setdefault("ADBUTILS_ADB_PATH", str(Path(find_spec("adbutils").origin).parent / "binaries" / "adb"))
 START_SECONDS = 20.0
+# Under `nohup` SIGHUP is ignored, here and in every child; tests of that signal need it as a terminal starts programs.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class AdbHost:
