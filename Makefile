@@ -44,6 +44,7 @@ bench: install
 	$(BIN)/python -m benchmarks.adb_oracle --json
 	$(BIN)/python -m benchmarks.adb_faults --json
 	$(BIN)/python -m benchmarks.crash --json
+	$(BIN)/python -m benchmarks.replay_cost --json
 
 format: install
 	$(BIN)/ruff format .

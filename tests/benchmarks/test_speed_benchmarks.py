@@ -44,6 +44,15 @@ def test_collection_quick():
     assert all("utilisation" not in measures for measures in results["sim"]["rivals"].values())
 
 
+@pytest.mark.slow
+def test_replay_cost_quick():
+    results = run_benchmark("replay_cost", "--quick")["results"]
+    small, large = results["100"], results["1000"]
+    assert (small["trajectories"], large["trajectories"]) == (20, 200)
+    # A checkpoint names trajectories: some 60 bytes each, whatever their frames weigh.
+    assert large["checkpoint_bytes"] - small["checkpoint_bytes"] < 100 * 180
+
+
 def test_slow_phone_says_how_long_it_took():
     env = EnvSpec(
         id="benchmarks.slow_phone:SlowPhone-v0", device=device_name(3, 2.0, 0.5), suite="general", max_steps=4

@@ -117,6 +117,20 @@ def test_serial_state_continues_exactly_when_phones_fail(device, tmp_path):
         assert [played(trajectories(resumed.collect(25, never))) for _ in range(cut, 8)] == rounds[cut:]
 
 
+def test_leftovers_are_played_again_by_phones_that_repeat_and_arrive_from_others():
+    names = [f"c0.0-{number:08d}" for number in range(12)]
+    for repeats in (True, False):
+        fleet = Serial(repeats=repeats)
+        fleet.take(8)
+        started = fleet.state()["collector"]["episodes"]
+        assert 0 < started < 10
+        # Those before the state have finished for good, whoever wrote `demo` is not this fleet.
+        again = fleet.recall({*names[: started + 2], "demo"})
+        assert again == (set(names[started : started + 2]) if repeats else set())
+        following = min(item.id for item in fleet.take(8))
+        assert following == names[started if repeats else started + 2]
+
+
 def test_serial_stops_on_request_and_finishes_what_runs():
     fleet = Serial()
     calls = iter([False, False, True, True, True, True, True, True, True, True, True, True])
