@@ -179,7 +179,10 @@ def test_training_on_several_devices(two_phones, judge, tmp_path, capsys):
     assert cli.main(["train", "--out", str(tmp_path / "run"), "--json", *settings]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["env_steps"] >= 24 and summary["infra_errors"] == 0 and summary["updates"] > 0
-    assert len(summary["curve"]) == 4 and all(point["rate"]["n"] == 2 for point in summary["curve"])
+    # How many fit in between depends on how many steps arrive at once; the first and the last are always there.
+    validated = [point["env_steps"] for point in summary["curve"]]
+    assert validated[0] == 0 and validated[-1] >= 24 and len(validated) >= 3
+    assert all(point["rate"]["n"] == 2 for point in summary["curve"])
 
 
 def test_devices_lists_what_is_attached_as_json_and_as_a_table(two_phones, adb_host, monkeypatch, tmp_path, capsys):
