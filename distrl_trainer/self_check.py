@@ -84,7 +84,7 @@ class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"self-check on {self.decisions} decisions: a log-probability differs by at most {self.batch:.1e} nats a "
             f"token in other batches, when acting {self.act:.1e}{recorded}, |log u| {self.ratio:.1e} (bound "
-            f"{self.bound:.0e}); gradient {self.gradient:.2g}, weights untouched, {self.seconds:.1f} s"
+            f"{self.bound:.2g}); gradient {self.gradient:.2g}, weights untouched, {self.seconds:.1f} s"
         )
 
 
@@ -282,7 +282,7 @@ def _refuse_difference(found: SelfCheck, name: str) -> None:
     meaning, cause = _CAUSES[name]
     raise SelfCheckError(
         f"self-check: {meaning}: by {figure:.2g} nats a token in one of {found.decisions} decisions, allowed are "
-        f"{found.bound:.0e}. Likely cause: {cause}"
+        f"{found.bound:.2g}. Likely cause: {cause}"
     )
 
 

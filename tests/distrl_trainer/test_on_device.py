@@ -162,7 +162,9 @@ def test_a_run_of_200_steps_and_its_resume(model, tmp_path, capsys):
     out = str(tmp_path / "run")
     for steps, more in (("120", [*SMALL, *words]), ("200", ["--resume"])):
         assert cli.main(["train", "--out", out, "--json", *more, "--run.total_env_steps", steps]) == 0
-        summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+        said = capsys.readouterr()
+        assert said.out, said.err[-2000:]
+        summary = json.loads(said.out.splitlines()[-1])
         assert summary["env_steps"] >= int(steps) and summary["updates"] > 0
         assert summary["self_check"]["self_check_batch"] <= summary["self_check"]["self_check_bound"]
     words = ["--episodes", "2", "--policy.device", DEVICE, "--env.max_steps", "2"]
