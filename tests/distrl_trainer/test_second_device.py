@@ -18,7 +18,7 @@ def run(program, *words, **environment):
 
 
 def on_device(name, *words):
-    alone = ["-q", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    alone = ["-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist"]
     return run(["-m", "pytest"], *alone, str(HERE / "test_on_device.py"), *words, DISTRL_TEST_DEVICE=name)
 
 
