@@ -8,6 +8,7 @@ from bench_fakes import check_summary, run_benchmark
 
 from android_env_gym.actions import Finish, PressKey, Tap
 from android_env_gym.vector import EnvSpec
+from benchmarks import replay_cost
 from benchmarks.collection import Tally, draw, results_of, sb3_env, typed
 from benchmarks.slow_phone import RESET_FACTOR, device_name
 
@@ -45,9 +46,8 @@ def test_collection_quick():
 
 
 @pytest.mark.slow
-def test_replay_cost_quick():
-    results = run_benchmark("replay_cost", "--quick")["results"]
-    small, large = results["100"], results["1000"]
+def test_replay_cost_of_small_sizes():
+    small, large = replay_cost.measure(100), replay_cost.measure(1000)
     assert (small["trajectories"], large["trajectories"]) == (20, 200)
     # A checkpoint names trajectories: some 60 bytes each, whatever their frames weigh.
     assert large["checkpoint_bytes"] - small["checkpoint_bytes"] < 100 * 180
