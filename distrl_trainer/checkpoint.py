@@ -8,7 +8,6 @@ their own, which a checkpoint only names: what it costs does not grow with the r
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -23,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from distrl_trainer.storage import StorageError, sync_folder
+from distrl_trainer.storage import StorageError, sha256_of, sync
 
 LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -73,12 +72,12 @@ def save(root: Path, env_steps: int, parts: Mapping[str, Tree], *, files: Mappin
         draft.mkdir()
         try:
             _fill(draft, env_steps, parts, files or {})
-            sync_folder(draft)
+            sync(draft)
             draft.rename(target)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        sync_folder(root)
+        sync(root)
     except (OSError, SafetensorError) as error:
         raise StorageError(
             f"checkpoint at {env_steps} steps could not be written to {root}: {error}; earlier checkpoints are intact; "
@@ -129,7 +128,7 @@ def verify(folder: Path) -> Manifest:
         if not (folder / name).is_file():  # a pipe would never end
             raise CheckpointError(f"checkpoint {folder}: {name} is missing")
         try:
-            got = _sha256(folder / name)
+            got = sha256_of(folder / name)
         except OSError as error:
             raise CheckpointError(f"checkpoint {folder}: {name} cannot be read: {error.strerror}") from error
         if got != expected:
@@ -214,10 +213,10 @@ def _fill(draft: Path, env_steps: int, parts: Mapping[str, Tree], texts: Mapping
         _write(draft / f"{name}.msgpack", msgspec.msgpack.encode(skeleton))
         if tensors:
             save_file(tensors, draft / f"{name}.safetensors")
-            _sync_file(draft / f"{name}.safetensors")
+            sync(draft / f"{name}.safetensors")
     for name, text in texts.items():
         _write(draft / name, text.encode())
-    hashes = {path.name: _sha256(path) for path in sorted(draft.iterdir())}
+    hashes = {path.name: sha256_of(path) for path in sorted(draft.iterdir())}
     manifest = Manifest(format=FORMAT, env_steps=env_steps, files=hashes)
     _write(draft / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
 
@@ -262,13 +261,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

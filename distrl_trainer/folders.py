@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from safetensors import SafetensorError
 
-from distrl_trainer.storage import StorageError
+from distrl_trainer.storage import StorageError, sync
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _DRAFT = re.compile(r"\.(?P<target>warm|policy)-(?P<pid>\d{1,9})|\.draft-.+-(?P<
 _OLD = re.compile(r"\.(?P<target>warm|policy)-old-(?P<pid>\d{1,9})")
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d{1,9})\.tmp")
 _DEPTH = 2
-"""Folders below a run's in which writers leave drafts: `checkpoints/`, `inbox/refused/`."""
+"""How far below a run's folder `sweep` looks; writers leave drafts in it, `checkpoints/`, `inbox/` and `refused/`."""
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
@@ -63,15 +63,6 @@ def sync_tree(folder: Path) -> None:
         for name in names:
             sync(Path(place) / name)
         sync(Path(place))
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sweep(root: Path) -> None:

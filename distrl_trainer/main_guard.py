@@ -1,8 +1,9 @@
 """Scripts that start collectors when they are imported: found before a process is started, and said in one line.
 
 Collectors are spawned: each imports the user's script first, for what it defines. One that calls `learn` outside
-`if __name__ == "__main__":` would start collectors there too, which Python refuses with a page of text. Caller:
-`algorithm.DistRL.learn`.
+`if __name__ == "__main__":` would start collectors there too, which Python refuses with a page of text.
+`require_main_guard` looks at the line that calls; where there is none, as in a thread, `script_without_guard` still
+tells a script that cannot have a guard. Callers: `algorithm.DistRL.learn` and `process_fleet.ProcessFleet.start`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import multiprocessing
 import sys
 from pathlib import Path
 from types import FrameType
+
+GUARD = 'put the code of your script under `if __name__ == "__main__":`, because every collector imports the script'
 
 
 class UnguardedScriptError(SystemExit):
@@ -32,6 +35,22 @@ def require_main_guard() -> None:
     # Inside a collector that is still importing the script: what was not seen above, such as a call in a module of it.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UnguardedScriptError(_message(str(script or "the script")))
+
+
+def script_without_guard() -> Path | None:
+    """Return the main script if child processes would run it again from top to bottom, else None.
+
+    "spawn" imports the main module in every child, except the `__main__.py` of a package. A script that never mentions
+    `__main__` cannot tell the two apart.
+    """
+    main = sys.modules.get("__main__")
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if file is None or (spec is not None and spec.name.endswith("__main__")):
+        return None
+    try:
+        return None if "__main__" in Path(file).read_text(errors="replace") else Path(file)
+    except OSError:
+        return None
 
 
 def _message(place: str) -> str:

@@ -42,8 +42,9 @@ from distrl_trainer.fleet import FleetError, FleetStats, Retries, fleet_stats
 from distrl_trainer.inbox import Inbox, Received
 from distrl_trainer.incarnations import Incarnations
 from distrl_trainer.lifeline import Lifeline, run_tied
+from distrl_trainer.main_guard import GUARD, script_without_guard
 from distrl_trainer.policy.base import Policy
-from distrl_trainer.supervision import GUARD, Bounds, Pulse, RestartBudget, bounds_of, script_without_guard
+from distrl_trainer.supervision import Bounds, Pulse, RestartBudget, bounds_of
 from distrl_trainer.weights import WeightStore
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from distrl_trainer.storage import write_atomic
+from distrl_trainer.storage import sha256_of, write_atomic
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def read_sealed(path: Path, kind: type[T], run: str) -> T | None:
 
 def write_manifest(folder: Path, run: str) -> None:
     """Write the manifest of `folder` as it is now; called while the folder is filled, before it gets its name."""
-    files = {name: _sha256(folder / name) for name in _files(folder)}
+    files = {name: sha256_of(folder / name) for name in _files(folder)}
     content = msgspec.json.encode(FolderManifest(_FORMAT, run, files))
     (folder / MANIFEST).write_bytes(msgspec.json.format(content, indent=2))
 
@@ -138,7 +138,7 @@ def check_manifest(folder: Path, run: str = "") -> bool:
     for name, expected in manifest.files.items():
         if name not in found:
             raise SealError(f"{folder} has lost {name}, which its {MANIFEST} lists; {remedy}")
-        if _sha256(folder / name) != expected:
+        if sha256_of(folder / name) != expected:
             raise SealError(f"{folder / name} is damaged: its SHA-256 differs from {MANIFEST}; {remedy}")
     added = sorted(name for name in found - set(manifest.files) if not name.endswith(".md"))  # no loader reads those
     if added:
@@ -158,8 +158,3 @@ def _json_seal(path: Path, content: Any, run: str) -> str:
 
 def _digest(subject: str, data: bytes) -> str:
     return hashlib.sha256(subject.encode() + b"\n" + data).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

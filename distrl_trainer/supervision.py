@@ -7,16 +7,13 @@ pause of the learner itself is never taken for silence of a collector; replacing
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from distrl_trainer.collector_process import CollectorSetup
 from distrl_trainer.config import FleetConfig
 
-GUARD = 'put the code of your script under `if __name__ == "__main__":`, because every collector imports the script'
 # A gap between two looks counts at most as this share of the bound: one long gap, in which the learner trained or was
 # stopped itself, never decides.
 _LOOK_SHARE = 0.25
@@ -89,19 +86,3 @@ class RestartBudget:
             return False
         self._left -= 1.0
         return True
-
-
-def script_without_guard() -> Path | None:
-    """Return the main script if child processes would run it again from top to bottom, else None.
-
-    "spawn" imports the main module in every child, except the `__main__.py` of a package. A script that never mentions
-    `__main__` cannot tell the two apart.
-    """
-    main = sys.modules.get("__main__")
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    if file is None or (spec is not None and spec.name.endswith("__main__")):
-        return None
-    try:
-        return None if "__main__" in Path(file).read_text(errors="replace") else Path(file)
-    except OSError:
-        return None

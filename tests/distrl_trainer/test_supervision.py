@@ -30,8 +30,9 @@ from distrl_trainer.config import FleetConfig
 from distrl_trainer.fleet import FleetError
 from distrl_trainer.inbox import Inbox
 from distrl_trainer.incarnations import Incarnations
+from distrl_trainer.main_guard import script_without_guard
 from distrl_trainer.make_fleet import make_fleet
-from distrl_trainer.supervision import Bounds, Pulse, RestartBudget, bounds_of, script_without_guard
+from distrl_trainer.supervision import Bounds, Pulse, RestartBudget, bounds_of
 
 DAY = 24 * 3600.0
 SHORT = Bounds(start=900.0, silence=8.0)
