@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist 
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: install train test check gpu-check bench format clean
+.PHONY: install train test check lint gpu-check bench format clean
 
 install: $(STAMP)
 
@@ -23,10 +23,12 @@ $(STAMP): pyproject.toml constraints.txt
 train: install
 	$(BIN)/distrl-train train --out $(OUT)
 
-check: install
+lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+check: lint
 	$(PYTEST) -m 'not slow and not gpu and not device and not network'
 
 test: install
