@@ -277,9 +277,9 @@ class DistRL(ArchivedAlgorithm):
     def _publish_first(self) -> None:
         """Publish the weights as they are, above every version that collectors of this folder may still speak of."""
         assert self.fleet is not None
-        counters = self.books.counters
-        counters.version = max(counters.version, self.fleet.newest_version() + 1)
-        self.fleet.publish(cast(Policy, self.policy), counters.version)
+        version = max(self.books.counters.version, self.fleet.newest_version() + 1)
+        self.books.jump_to(version)
+        self.fleet.publish(cast(Policy, self.policy), version)
 
     def _setup_learn(
         self,

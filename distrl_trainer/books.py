@@ -58,6 +58,7 @@ class Books:
         self.pacer = PublishPacer(config.staleness.max_lag)
         self.curriculum = Curriculum(templates, uniform=fleet.curriculum_uniform if fleet.curriculum else 1.0)
         self.recent: deque[Trajectory] = deque(maxlen=recent)
+        self._jump = (0, 0)
         self._updates_per_version = config.algorithm.updates_per_version
 
     def arrive(self, received: Received, replay: Replay, learner: Learner, delay: float) -> int:
@@ -96,10 +97,25 @@ class Books:
         self.curriculum.record(trajectory.template, trajectory.success)
         # Without the frames, which would hold the memory of a hundred episodes.
         self.recent.append(msgspec.structs.replace(trajectory, frames=()))
-        if not self.gate.arrive(trajectory.oldest_version, self.counters.version):
+        if not self.gate.arrive(self._collected_at(trajectory.oldest_version), self.counters.version):
             return 0
         self.counters.new_steps += len(trajectory.steps)
         return len(trajectory.steps)
+
+    def jump_to(self, version: int) -> None:
+        """Give the weights as they are the higher number `version`, because those between were given before.
+
+        That changes no weights, so it makes no episode late: the lag of those that come from before the jump counts
+        from the number that these weights had. Of versions that a killed learner published after its last checkpoint
+        nothing is left; what they collected is no older than the checkpoint.
+        """
+        self._jump = (self.counters.version, version)
+        self.counters.version = version
+
+    def _collected_at(self, version: int) -> int:
+        """Return `version` of an episode's oldest step as numbered after the jump."""
+        before, after = self._jump
+        return version if version >= after else after - max(0, before - version)
 
     def next_version(self, now: float, episodes_running: int) -> int | None:
         """Count one update; return the version to publish now, or None if it is not time yet."""

@@ -152,7 +152,9 @@ def _playing(command: argparse.ArgumentParser) -> None:
 
 def _trusting(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--trust-code", action="store_true", help='import the "module:name" judge or hook that a stored run names'
+        "--trust-code",
+        action="store_true",
+        help='import the "module:name" judge or hook that a stored run names, or ask its judge\'s endpoint',
     )
 
 

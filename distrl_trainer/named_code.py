@@ -1,8 +1,9 @@
-"""Code that settings name as "module:name" (a judge, a hook): whose word is enough to import it.
+"""Code that settings name as "module:name" (a judge, a hook), and a judge's endpoint: whose word is enough to use them.
 
 What the user types, or writes in a file given with --config, is imported, also from the working directory. What the
 settings stored in a run's folder name is not, unless the user says --trust-code: a folder may come from anybody, and
-`cd` into it must not be enough to run what lies there. Callers: `cli`, `play_commands`.
+`cd` into it must not be enough to run what lies there, nor to send screens and the user's key to whoever made it.
+Callers: `cli`, `play_commands`, `train_command`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from distrl_trainer.config import RunConfig
 
 
 class UntrustedCodeError(Exception):
-    """Stored settings name code that the user has not agreed to run."""
+    """Stored settings name code or an endpoint that the user has not agreed to."""
 
 
 def named_code(config: RunConfig) -> dict[str, str]:
-    """Return the settings that name code of the user's, such as {"env.judge": "module:Class"}."""
+    """Return the settings that name code of the user's or an endpoint, such as {"env.judge": "module:Class"}."""
     found = {"env.judge": config.env.judge, "env.adb.hook": config.env.adb.hook}
-    return {place: name for place, name in found.items() if ":" in name and not name.startswith("vlm:")}
+    return {place: name for place, name in found.items() if ":" in name}
 
 
 def permit_named_code(config: RunConfig, stored: Path | None, arguments: argparse.Namespace) -> None:
@@ -36,7 +37,7 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
         arguments: Of the command: `overrides`, `trust_code`, and `words`, which are repeated in the message.
 
     Raises:
-        UntrustedCodeError: `stored` names code, and neither the command line does nor --trust-code is there.
+        UntrustedCodeError: `stored` names such, and neither the command line does nor --trust-code is there.
     """
     named = named_code(config)
     typed = {word.partition("=")[0].removeprefix("--") for word in arguments.overrides}
@@ -44,7 +45,7 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
     if stored is not None and unasked and not arguments.trust_code:
         said = "; ".join(f"{place} {name!r} ({_origin(name)})" for place, name in unasked.items())
         raise UntrustedCodeError(
-            f"{stored} names code to run: {said}. If you know that code, repeat with --trust-code: "
+            f"{stored} names what to run or to ask: {said}. If you trust that, repeat with --trust-code: "
             f"{shlex.join(['distrl-train', *arguments.words, '--trust-code'])}"
         )
     if named:
@@ -52,7 +53,9 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
 
 
 def _origin(name: str) -> str:
-    """Return where the module would come from, found without importing it."""
+    """Return where the module would come from, found without importing it, or what an endpoint would get."""
+    if name.startswith("vlm:"):
+        return "it would get the screens and the key in OPENAI_API_KEY"
     top = name.partition(":")[0].partition(".")[0]
     found = PathFinder.find_spec(top, [*sys.path, os.getcwd()]) if top not in sys.builtin_module_names else None
     if found is None:

@@ -108,22 +108,23 @@ def _own_target(target: Path) -> Iterator[None]:
     """Be the one process that replaces `target` while inside.
 
     Raises:
-        RunFolderError: Something is there that is no policy.
-        FolderInUseError: Another process writes there, or in the run that it belongs to.
+        RunFolderError: Something is there that is no policy, or it would lie in a run's folder.
+        FolderInUseError: Another process writes there.
         StorageError: The disk refused.
     """
+    target = target.absolute()
+    around = RunFolder(target.parent)
+    if around.config.is_file() and (around.root / LOCK).is_file():
+        raise RunFolderError(f"{around.root} holds a run, which goes on from what it made itself; choose another --out")
     if target.exists() and not is_policy(target) and (target.is_file() or any(target.iterdir())):
         raise RunFolderError(f"{target} exists and holds no policy; choose another --out")
-    target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    in_a_run = (target.parent / "config.yaml").is_file()
-    lock = target.parent / LOCK if in_a_run else target.with_name(f".{target.name}.lock")
+    lock = target.with_name(f".{target.name}.lock")
     with hold(target, lock):
         try:
             yield
         finally:
-            if not in_a_run:
-                lock.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 def make_warm_start(config: RunConfig, target: Path, view: LiveView, run: str = "") -> CloningResult | None:

@@ -272,6 +272,26 @@ def test_arrivals_that_are_too_late_or_known_are_no_new_steps():
     assert model.books.arrive(fresh, model.replay, model.learner, 0.0) == 2 == model.books.counters.new_steps
 
 
+def test_leftovers_of_a_killed_learner_are_late_by_the_weights_that_lie_between_not_by_their_numbers():
+    model = make()
+    books, put = model.books, model.replay.files.put
+
+    def lag_of(version):
+        name = f"of-{version}-{books.counters.version}"
+        made = episode([0, 1], name=name)
+        steps = tuple(msgspec.structs.replace(step, version=version) for step in made.steps)
+        before = books.gate.counts.histogram.copy()
+        books.arrive(put(msgspec.structs.replace(made, steps=steps)), model.replay, model.learner, 0.0)
+        (lag,) = [lag for lag, count in books.gate.counts.histogram.items() if count > before.get(lag, 0)]
+        return lag
+
+    books.counters.version = 100  # the checkpoint's; the killed learner had published up to 130
+    books.jump_to(131)
+    assert [lag_of(version) for version in (97, 100, 104, 130, 131)] == [3, 0, 0, 0, 0]
+    books.counters.version = 133
+    assert [lag_of(version) for version in (98, 100, 130, 131, 133)] == [4, 2, 2, 2, 0]
+
+
 def test_predict_remembers_frames_and_action_texts():
     policy = FakePolicy()
     model = make(policy, config=fake_config(policy={"frames": 2, "history": 1}))

@@ -168,7 +168,7 @@ def test_resume_checks_devices_and_judge_before_it_stores_them(words, message, t
     (tmp_path / "tasks.txt").write_text("open the settings\nopen the clock\n")
     suite = f"instructions:{tmp_path / 'tasks.txt'}"
     words_before = ["--env.device", "adb:0", "--env.judge", "vlm:m@http://host/v1", "--eval.split", "train"]
-    resume = begun(tmp_path, "--env.suite", suite, *words_before)
+    resume = [*begun(tmp_path, "--env.suite", suite, *words_before), "--trust-code"]
     stored = (tmp_path / "run" / "config.yaml").read_text()
     assert cli.main([*resume, *words]) == 1
     assert message in capsys.readouterr().err

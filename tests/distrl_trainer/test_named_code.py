@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from judge_fakes import serve_judge
 
 from distrl_trainer import cli
 from distrl_trainer.config import PolicyConfig
@@ -50,10 +51,25 @@ def run(tmp_path, monkeypatch) -> Path:
 def test_the_judge_of_a_stored_run_is_not_imported_unasked(words, run, tmp_path, capsys):
     assert cli.main(words) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "config.yaml names code to run: env.judge 'booby_trap:Judge'" in line
+    assert "config.yaml names what to run or to ask: env.judge 'booby_trap:Judge'" in line
     assert f"from {run / 'booby_trap.py'}" in line and line.endswith(" ".join([*words, "--trust-code"]))
     assert not (tmp_path / "sprung").exists() and not (run / "out").exists()
     assert str(run) not in sys.path
+
+
+def test_the_endpoint_of_a_stored_run_gets_neither_screens_nor_key_unasked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    folder = RunFolder(tmp_path / "run")
+    with serve_judge(lambda body: True) as endpoint:
+        folder.begin(load_config(None, ["--policy.model", "tiny-untrained", "--env.judge", endpoint.name]))
+        folder.write_model(folder.policy, load_policy(PolicyConfig(model="tiny-untrained")).save)
+        words = ["eval", "--policy", str(folder.root), *FEW]
+        assert cli.main(words) == 1
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"env.judge '{endpoint.name}' (it would get the screens and the key in OPENAI_API_KEY)" in line
+        assert not endpoint.asked and "sk-secret" not in line
+        cli.main([*words, "--trust-code"])
+        assert endpoint.asked
 
 
 def test_with_the_flag_or_typed_it_is(run, tmp_path, capsys):

@@ -137,10 +137,11 @@ def test_a_process_may_enter_again_and_the_lock_is_free_when_it_has_left_all(tmp
     process.communicate("\n")
 
 
-def test_warmup_into_a_folder_waits_for_nobody_and_replaces_no_run(owner, tmp_path, capsys):
-    (tmp_path / "run" / "config.yaml").write_text("")
+def test_warmup_replaces_no_run_and_nothing_that_a_run_goes_on_from(tmp_path, capsys):
+    with hold(tmp_path / "run"):
+        (tmp_path / "run" / "config.yaml").write_text("")
     assert cli.main(["warmup", "--out", str(tmp_path / "run" / "warm")]) == 1
-    assert f"in use by process {owner.pid}" in capsys.readouterr().err
+    assert "holds a run, which goes on from what it made itself; choose another --out" in capsys.readouterr().err
     assert cli.main(["warmup", "--out", str(tmp_path / "run")]) == 1
     assert "holds no policy; choose another --out" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path / "run")) == ["config.yaml", LOCK]
