@@ -201,6 +201,12 @@ class SetField(SystemEvent, frozen=True):
     value: str
 
 
+class Unscroll(SystemEvent, frozen=True):
+    """Show the scroll container `name` of the page in front where it begins."""
+
+    name: str
+
+
 class ShowDialog(SystemEvent, frozen=True):
     """Show the dialog `dialog` of the page in front ("" closes it); remember `arg` in the field "dialog_arg"."""
 

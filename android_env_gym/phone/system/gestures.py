@@ -129,4 +129,8 @@ def _scroll(state: PhoneState, laid: Laid, x: int, y: int, dy: float) -> PhoneSt
     if container is None or container.scroll_max <= 0:
         return state
     new = round(min(max(container.offset + dy / laid.density, 0.0), container.scroll_max), 1)
-    return state if new == container.offset else with_scroll(state, container.node.scroll, new)
+    if new == container.offset:
+        return state
+    # A list of newest-last rows that is at its end stays there when a row comes or the keyboard takes room.
+    stays = container.node.from_end and new == round(container.scroll_max, 1)
+    return with_scroll(state, container.node.scroll, None if stays else new)

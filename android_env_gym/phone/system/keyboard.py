@@ -11,8 +11,9 @@ from android_env_gym.phone.ui.node import Node
 
 HEIGHT = 268.0
 _LETTERS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_SYMBOLS = ("1234567890", "@#$%&-+()", "*\"':;!?")
 _NUMBERS_ROW = "1234567890"
+# With the letters, the comma and the full stop, these are all characters of printable ASCII.
+_SYMBOLS = ("@#$_&-+()/", "%=~^<>[]{}", "`*\"':;!?\\|")
 
 
 def is_shown(system: SystemState) -> bool:
@@ -41,10 +42,12 @@ def typed(text: str, key: str, system: SystemState) -> str:
 def view(keyboard: Keyboard) -> Node:
     """Return the keyboard's view tree: a number row, three rows of keys, the bottom row."""
     rows = _SYMBOLS if keyboard.symbols else _LETTERS
-    if keyboard.shift and not keyboard.symbols:
+    if keyboard.shift:
         rows = tuple(row.upper() for row in rows)
     shift = _key("shift", icon="apple-keyboard-caps" if keyboard.shift else "apple-keyboard-shift", label="Shift")
     delete = _key("delete", icon="backspace-outline", label="Delete")
+    third = tuple(_key(character) for character in rows[2])
+    last = (*third, delete) if keyboard.symbols else (shift, *third, delete)
     bottom = (
         _key("symbols", text="ABC" if keyboard.symbols else "?123", label="Symbols"),
         _key(","),
@@ -64,10 +67,10 @@ def view(keyboard: Keyboard) -> Node:
     )
     return Node(
         children=(
-            *((_row(_NUMBERS_ROW),) if not keyboard.symbols else ()),
+            _row(_NUMBERS_ROW),
             _row(rows[0]),
-            _row(rows[1], inset=16),
-            Node(axis="row", gap=4, children=(shift, *(_key(character) for character in rows[2]), delete)),
+            _row(rows[1], inset=0 if keyboard.symbols else 16),
+            Node(axis="row", gap=4, children=last),
             Node(axis="row", gap=4, children=bottom),
         ),
         height=HEIGHT,

@@ -70,7 +70,7 @@ def shade(state: PhoneState) -> Node:
     """Return the open panel: notifications, quick settings or recents."""
     system = state.system
     if system.shade == "recents":
-        return _recents(system)
+        return _recents(system, state.now // 60_000)
     body = _quick_settings(system.settings) if system.shade == "quick" else _notifications(system)
     panel = Node(
         children=(status_bar(system.settings, state.now // 60_000, "on_surface", 0), *body),
@@ -155,14 +155,16 @@ def _notification_card(item: Notification, index: int) -> Node:
     )
 
 
-def _recents(system: SystemState) -> Node:
+def _recents(system: SystemState, minute: int) -> Node:
     stacks = [stack for stack in reversed(system.stacks) if stack.app != "launcher"]
-    cards = tuple(_recent_card(stack.app, stack.pages[-1]) for stack in stacks[:5])
-    empty = (w.empty_state("history", "No recent items"),)
+    cards = tuple(_recent_card(stack.app, stack.pages[-1]) for stack in stacks)
+    body = w.scroll(*cards, id="recents", gap=10, padding=(20, 0, 20, 24))
     return Node(
-        children=(Node(height=STATUS_HEIGHT), w.section("Recent apps"), *(cards or empty)),
-        gap=10,
-        padding=(20, 24, 20, 24),
+        children=(
+            status_bar(system.settings, minute, "on_surface", len(system.notifications)),
+            w.section("Recent apps"),
+            body if cards else w.empty_state("history", "No recent items"),
+        ),
         fill="surface_dim",
         place="fill",
         modal=True,
@@ -173,6 +175,6 @@ def _recents(system: SystemState) -> Node:
 
 def _recent_card(app_id: str, page: Page) -> Node:
     app = APP_BY_ID[app_id]
-    subtitle = page.name.replace("_", " ").capitalize()
+    subtitle = "" if page.name == "main" else page.name.replace("_", " ").capitalize()
     leading = Node(art=Art("app_icon", (app.icon, app.color)), width=44, height=44)
     return w.card(w.list_item(app.title, subtitle, leading=leading, on_tap=Launch(app_id)))

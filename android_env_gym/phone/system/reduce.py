@@ -38,6 +38,7 @@ from android_env_gym.phone.state import (
     Stack,
     SystemEvent,
     Toast,
+    Unscroll,
 )
 from android_env_gym.phone.system import keyboard
 from android_env_gym.phone.ui.hit import field_node
@@ -123,11 +124,12 @@ def with_front(state: PhoneState, page: Page) -> PhoneState:
     return with_system(state, stacks=(*state.system.stacks[:-1], stack))
 
 
-def with_scroll(state: PhoneState, name: str, offset: float) -> PhoneState:
-    """Return `state` with scroll container `name` of the page in front at `offset` dp."""
+def with_scroll(state: PhoneState, name: str, offset: float | None) -> PhoneState:
+    """Return `state` with scroll container `name` of the page in front at `offset` dp, None: where it begins."""
     page = front(state)
     rest = tuple(item for item in page.scroll if item[0] != name)
-    return with_front(state, replace(page, scroll=(*rest, (name, round(offset, 1)))))
+    here = () if offset is None else ((name, round(offset, 1)),)
+    return with_front(state, replace(page, scroll=(*rest, *here)))
 
 
 def stopped(state: PhoneState, app_id: str) -> PhoneState:
@@ -246,6 +248,10 @@ def _set_field(state: PhoneState, event: SetField) -> Handled:
     return with_front(state, front(state).with_field(event.field, event.value)), ()
 
 
+def _unscroll(state: PhoneState, event: Unscroll) -> Handled:
+    return with_scroll(state, event.name, None), ()
+
+
 def _show_dialog(state: PhoneState, event: ShowDialog) -> Handled:
     page = replace(front(state), dialog=event.dialog)
     if event.dialog:
@@ -331,6 +337,7 @@ _SYSTEM: dict[type[SystemEvent], Callable[[PhoneState, Any], Handled]] = {
     ShowShade: _shade,
     Focus: _focus,
     SetField: _set_field,
+    Unscroll: _unscroll,
     ShowDialog: _show_dialog,
     Toast: _toast,
     PutSetting: _put_setting,

@@ -273,7 +273,8 @@ class _Pass:
             most = max(0, sum(self.row_widths(node, across)) + gaps - across)
         else:
             most = max(0, self._content_height(node, across) - along)
-        offset = min(max(0, int(self.scroll.get(node.scroll, 0.0) * self.density + 0.5)), most)
+        begin = most / self.density if node.from_end else 0.0
+        offset = min(max(0, int(self.scroll.get(node.scroll, begin) * self.density + 0.5)), most)
         most_dp = most / self.density
         self.scroll_max[node.scroll] = most_dp
         x, y = left + pad[0], top + pad[1]

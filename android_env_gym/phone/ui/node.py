@@ -38,8 +38,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     Layout is a small flexbox: `width`/`height` fix a size in dp, `grow` shares what is left along the
     parent's axis, `align` places children across the axis, `justify` along it. `axis="stack"` lays
     children over each other, each aligned by its own `place` (e.g. "bottom-right").
-    A node with `scroll` (an id) clips and scrolls its column; with `slider` it is dragged; with `field`
-    it is an editable text field whose shown value is `text` and whose placeholder is `hint`.
+    A node with `scroll` (an id) clips and scrolls its column, which begins at its end if `from_end`; with
+    `slider` it is dragged; with `field` it is an editable text field whose shown value is `text` and whose
+    placeholder is `hint`.
     """
 
     children: tuple[Node, ...] = ()
@@ -81,6 +82,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     slider: str = ""
     value: float = 0.0
     scroll: str = ""
+    from_end: bool = False
     modal: bool = False
     # accessibility
     id: str = ""

@@ -34,8 +34,8 @@ class _Painter:
 
     def paint(self, placed: Placed, ground: RGB | None) -> None:
         node = placed.node
-        if node.modal:
-            if node.fill != NO_SCRIM:
+        if node.modal and node.fill in ("", NO_SCRIM):
+            if not node.fill:
                 np.right_shift(self.image, 1, out=self.image)
             ground = None
         elif node.fill or node.border or node.shadow:

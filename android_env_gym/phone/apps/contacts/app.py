@@ -7,8 +7,9 @@ import numpy as np
 
 from android_env_gym.phone.app import App, ContactCard, Context
 from android_env_gym.phone.apps.contacts import screens
-from android_env_gym.phone.apps.contacts.state import Contact, ContactsState, Delete, Save, Star
-from android_env_gym.phone.state import Page, Pop, Replace, Toast
+from android_env_gym.phone.apps.contacts.state import Contact, ContactsState, Delete, Save, Star, TextTo
+from android_env_gym.phone.apps.messages.state import StartChat
+from android_env_gym.phone.state import Open, Page, Pop, Replace, Toast
 from android_env_gym.phone.ui.node import Event, Node
 from android_env_gym.phone.world.people import draw_people, draw_phone_number
 
@@ -48,7 +49,7 @@ class Contacts(App[ContactsState]):
         return screens.view(state, context)
 
     def update(self, state: ContactsState, event: Event, context: Context) -> tuple[ContactsState, tuple[Event, ...]]:
-        """Star, delete or save a person."""
+        """Star, delete, text or save a person."""
         match event:
             case Star(key, starred):
                 people = tuple(replace(item, starred=starred) if item.key == key else item for item in state.people)
@@ -59,6 +60,11 @@ class Contacts(App[ContactsState]):
                     return state, ()
                 kept = tuple(item for item in state.people if item.key != key)
                 return replace(state, people=kept), (Pop(), Toast(f"{gone.name} deleted"))
+            case TextTo(key):
+                person = state.person(key)
+                if person is None:
+                    return state, ()
+                return state, (Open(Page("messages", "new")), StartChat(person.name, person.phone))
             case Save(key):
                 return _save(state, key, context.page)
         return state, ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from android_env_gym.phone.app import Context
-from android_env_gym.phone.apps.contacts.state import Contact, ContactsState, Delete, Save, Star
-from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog, Toast
+from android_env_gym.phone.apps.contacts.state import Contact, ContactsState, Delete, Save, Star, TextTo
+from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Node
 
@@ -89,15 +89,8 @@ def _person(person: Contact, page: Page) -> Node:
         gap=12,
         padding=(16, 16, 16, 20),
     )
-    quick = w.row(
-        _quick("phone-outline", "Call", person.phone),
-        _quick("message-text-outline", "Text", person.phone),
-        _quick("video-outline", "Video", person.phone),
-        _quick("email-outline", "Email", person.email),
-        padding=(16, 0, 16, 16),
-        gap=8,
-    )
-    body = w.scroll(head, quick, _info_card(person), padding=(0, 0, 0, 24))
+    text = (Node(padding=(16, 0, 16, 16), children=(_text_button(person),)),) if person.phone else ()
+    body = w.scroll(head, *text, _info_card(person), padding=(0, 0, 0, 24))
     dialog = None
     if page.dialog == "delete":
         dialog = w.dialog(
@@ -109,19 +102,18 @@ def _person(person: Contact, page: Page) -> Node:
     return w.screen(w.top_bar("", back=Pop(), actions=actions), body, dialog=dialog)
 
 
-def _quick(icon: str, label: str, value: str) -> Node:
-    told = f"{label}: {value}" if value else f"No details for {label.lower()}"
+def _text_button(person: Contact) -> Node:
+    ink = "on_secondary_container"
     return Node(
-        grow=1,
         height=64,
         radius=16,
         fill="secondary_container",
         align="center",
         justify="center",
         gap=4,
-        on_tap=Toast(told),
-        label=label,
-        children=(w.icon(icon, 22, "on_secondary_container"), w.text(label, "label", color="on_secondary_container")),
+        on_tap=TextTo(person.key),
+        label="Text",
+        children=(w.icon("message-text-outline", 22, ink), w.text("Text", "label", color=ink)),
     )
 
 

@@ -53,6 +53,12 @@ class Delete(Event, frozen=True):
     key: int
 
 
+class TextTo(Event, frozen=True):
+    """Open the conversation with person `key` in Messages."""
+
+    key: int
+
+
 class Save(Event, frozen=True):
     """Save the form of the page in front as person `key` ( -1: a new one)."""
 

@@ -11,6 +11,7 @@ from android_env_gym.phone.apps.messages.state import (
     Archive,
     Conversation,
     DeleteChat,
+    MarkAllRead,
     MarkUnread,
     Message,
     MessagesState,
@@ -19,7 +20,7 @@ from android_env_gym.phone.apps.messages.state import (
     Send,
     StartChat,
 )
-from android_env_gym.phone.state import Open, Page, Pop, Replace, SetField, ShowDialog, Toast
+from android_env_gym.phone.state import Open, Page, Pop, Replace, SetField, ShowDialog, Toast, Unscroll
 from android_env_gym.phone.ui.node import Event, Node
 from android_env_gym.phone.world.people import draw_people, draw_phone_number
 
@@ -71,7 +72,7 @@ class Messages(App[MessagesState]):
             case OpenChat(key):
                 return _change(state, key, unread=False), (Open(Page("messages", "chat", str(key))),)
             case StartChat(name, phone):
-                return _start(state, name, phone)
+                return _start(state, name, phone, context.page.field("draft"))
             case Send(key):
                 return _send(state, key, context)
             case Pin(key, pinned):
@@ -80,6 +81,9 @@ class Messages(App[MessagesState]):
                 told = "Archived" if archived else "Moved to inbox"
                 leave = (Pop(),) if context.page.name == "chat" else (ShowDialog(""),)
                 return _change(state, key, archived=archived), (*leave, Toast(told))
+            case MarkAllRead():
+                chats = tuple(replace(item, unread=False) if item.unread else item for item in state.conversations)
+                return replace(state, conversations=chats), (ShowDialog(""), Toast("All caught up"))
             case MarkUnread(key):
                 return _change(state, key, unread=True), (ShowDialog(""),)
             case DeleteChat(key):
@@ -118,13 +122,15 @@ def _change(state: MessagesState, key: int, **values: bool) -> MessagesState:
     return replace(state, conversations=chats)
 
 
-def _start(state: MessagesState, name: str, phone: str) -> tuple[MessagesState, tuple[Event, ...]]:
+def _start(state: MessagesState, name: str, phone: str, draft: str) -> tuple[MessagesState, tuple[Event, ...]]:
+    """Show the conversation with `phone`; what another app shared waits in its field."""
+    fields = (("draft", draft),) if draft else ()
     known = next((item for item in state.conversations if item.phone == phone), None)
     if known is not None:
-        return state, (Replace(Page("messages", "chat", str(known.key))),)
+        return state, (Replace(Page("messages", "chat", str(known.key), fields)),)
     new = Conversation(state.next_key, name, phone)
     after = MessagesState((*state.conversations, new), state.next_key + 1)
-    return after, (Replace(Page("messages", "chat", str(new.key))),)
+    return after, (Replace(Page("messages", "chat", str(new.key), fields)),)
 
 
 def _send(state: MessagesState, key: int, context: Context) -> tuple[MessagesState, tuple[Event, ...]]:
@@ -136,4 +142,4 @@ def _send(state: MessagesState, key: int, context: Context) -> tuple[MessagesSta
         replace(item, messages=(*item.messages, sent), archived=False) if item.key == key else item
         for item in state.conversations
     )
-    return replace(state, conversations=chats), (SetField("draft", ""),)
+    return replace(state, conversations=chats), (SetField("draft", ""), Unscroll(f"chat{key}"))

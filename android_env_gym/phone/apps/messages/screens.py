@@ -9,6 +9,7 @@ from android_env_gym.phone.apps.messages.state import (
     Archive,
     Conversation,
     DeleteChat,
+    MarkAllRead,
     MarkUnread,
     Message,
     MessagesState,
@@ -17,7 +18,7 @@ from android_env_gym.phone.apps.messages.state import (
     Send,
     StartChat,
 )
-from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog, Toast
+from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Event, Node
 
@@ -88,8 +89,8 @@ def _list_menu(page: Page, archive: bool) -> Node | None:
         return None
     items: tuple[tuple[str, Event], ...] = (
         ("Archived", Open(Page("messages", "archived"))),
-        ("Mark all as read", Toast("All caught up")),
-        ("Settings", Toast("Messages settings are managed by your organization")),
+        ("Mark all as read", MarkAllRead()),
+        ("Settings", Open(Page("settings", "app", "messages"))),
     )
     return w.menu(items, dismiss=ShowDialog(""))
 
@@ -110,20 +111,17 @@ def _row_actions(state: MessagesState, page: Page) -> Node | None:
 def _chat(chat: Conversation, context: Context) -> Node:
     page = context.page
     draft = page.field("draft")
-    actions = (
-        w.icon_button("phone-outline", Toast(f"Calling {chat.name}\u2026"), "Call"),
-        w.icon_button("dots-vertical", ShowDialog("menu"), "More options"),
-    )
+    actions = (w.icon_button("dots-vertical", ShowDialog("menu"), "More options"),)
     bubbles = [_bubble(item, context.now) for item in chat.messages[-SHOWN_MESSAGES:]]
     empty = w.text(f"Texting with {chat.name}", "body", color="on_surface_variant", text_align="center")
-    body = w.scroll(*(bubbles or (empty,)), gap=6, padding=(12, 12, 12, 12), id=f"chat{chat.key}")
+    padding = (12, 12, 12, 12)
+    body = w.scroll(*(bubbles or (empty,)), gap=6, padding=padding, id=f"chat{chat.key}", from_end=True)
     field = Node(grow=1, children=(w.text_field("draft", draft, "Text message", on_submit=Send(chat.key)),))
     compose = w.row(
-        w.icon_button("plus-circle-outline", Toast("No attachments available"), "Attach"),
         field,
         w.icon_button("send", Send(chat.key), "Send"),
         align="center",
-        padding=(4, 4, 4, 8),
+        padding=(12, 4, 4, 8),
         gap=2,
     )
     dialog = _chat_dialog(chat, page)
@@ -135,10 +133,13 @@ def _chat_dialog(chat: Conversation, page: Page) -> Node | None:
         items: tuple[tuple[str, Event], ...] = (
             ("Unpin" if chat.pinned else "Pin", Pin(chat.key, not chat.pinned)),
             ("Move to inbox" if chat.archived else "Archive", Archive(chat.key, not chat.archived)),
-            ("Details", Toast(chat.phone)),
+            ("Details", ShowDialog("details")),
             ("Delete", ShowDialog("delete")),
         )
         return w.menu(items, dismiss=ShowDialog(""))
+    if page.dialog == "details":
+        close = w.button("Close", ShowDialog(""), kind="text")
+        return w.dialog(chat.name, chat.phone, (close,), dismiss=ShowDialog(""))
     if page.dialog == "delete":
         buttons = (
             w.button("Cancel", ShowDialog(""), kind="text"),

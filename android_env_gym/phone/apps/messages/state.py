@@ -83,6 +83,10 @@ class DeleteChat(Event, frozen=True):
     key: int
 
 
+class MarkAllRead(Event, frozen=True):
+    """Show every conversation as read."""
+
+
 class MarkUnread(Event, frozen=True):
     """Show conversation `key` as unread."""
 

@@ -31,6 +31,7 @@ from android_env_gym.phone.apps.notes.state import (
     RemoveItem,
     SetChecklist,
     SetColumns,
+    Share,
     StartSearch,
     Tag,
 )
@@ -187,6 +188,15 @@ def _duplicate(state: NotesState, event: Duplicate, context: Context) -> Updated
     return after, (ShowDialog(""), Toast("Copy of the note created"))
 
 
+def _share(state: NotesState, event: Share, context: Context) -> Updated:
+    note = state.note(event.key)
+    if note is None:
+        return state, (ShowDialog(""), Toast("This note is empty"))
+    lines = (note.title, note.body, *(item.text for item in note.items))
+    words = " ".join(line for line in lines if line)
+    return state, (ShowDialog(""), Open(Page("messages", "new", fields=(("draft", words),))))
+
+
 def _delete_forever(state: NotesState, event: DeleteForever, context: Context) -> Updated:
     gone = event.keys or tuple(item.key for item in state.notes)
     kept = tuple(item for item in state.notes if item.place != "trash" or item.key not in gone)
@@ -265,6 +275,7 @@ _HANDLERS: dict[type[Event], Callable[[NotesState, Any, Context], Updated]] = {
     Paint: _paint,
     Tag: _tag,
     Duplicate: _duplicate,
+    Share: _share,
     DeleteForever: _delete_forever,
     AddItem: _add_item,
     CheckItem: _check_item,

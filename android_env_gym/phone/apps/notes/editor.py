@@ -20,8 +20,9 @@ from android_env_gym.phone.apps.notes.state import (
     Pin,
     RemoveItem,
     SetChecklist,
+    Share,
 )
-from android_env_gym.phone.state import Focus, Page, Pop, SetField, ShowDialog, Toast
+from android_env_gym.phone.state import Focus, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Event, Node
 
@@ -66,7 +67,6 @@ def _top_bar(note: Note) -> Node:
         w.icon_button(
             "pin" if note.pinned else "pin-outline", Pin(keys, not note.pinned), "Unpin" if note.pinned else "Pin"
         ),
-        w.icon_button("bell-plus-outline", Toast("Reminders are not available on this device"), "Reminder"),
         w.icon_button(
             "archive-arrow-up-outline" if archived else "archive-arrow-down-outline",
             Move(keys, "notes" if archived else "archive"),
@@ -186,17 +186,12 @@ def _dialog(note: Note, page: Page, context: Context) -> Node | None:
         return _sheet(
             ("delete-outline", "Delete", Move(keys, "trash")),
             ("content-copy", "Make a copy", Duplicate(note.key)),
-            ("share-variant-outline", "Send", Toast("No apps can receive this note")),
+            ("share-variant-outline", "Send", Share(note.key)),
             ("label-outline", "Labels", OpenLabels((note.key,))),
         )
     if page.dialog == "add":
         boxes = ("Hide checkboxes", False) if note.checklist else ("Checkboxes", True)
-        return _sheet(
-            ("camera-outline", "Take photo", Toast("No camera available")),
-            ("image-outline", "Add image", Toast("No images found")),
-            ("microphone-outline", "Recording", Toast("No microphone available")),
-            ("checkbox-marked-outline", boxes[0], SetChecklist(note.key, boxes[1])),
-        )
+        return _sheet(("checkbox-marked-outline", boxes[0], SetChecklist(note.key, boxes[1])))
     return None
 
 

@@ -16,7 +16,7 @@ from android_env_gym.phone.apps.notes.state import (
     SetColumns,
     StartSearch,
 )
-from android_env_gym.phone.state import Page, Pop, SetField, ShowDialog, Toast
+from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Event, Node
 
@@ -113,14 +113,8 @@ def _search_pill(menu: Node, columns: Node) -> Node:
 
 
 def _bottom_bar() -> Node:
-    def tool(name: str, label: str) -> Node:
-        return w.icon_button(name, Toast(f"{label} is not available on this device"), label)
-
     return w.row(
         w.icon_button("checkbox-marked-outline", NewNote(checklist=True), "New list"),
-        tool("brush-variant", "New drawing"),
-        tool("microphone-outline", "New audio note"),
-        tool("image-outline", "New photo note"),
         height=80,
         padding=(8, 0, 8, 0),
         fill="surface_container",
@@ -153,14 +147,13 @@ def _drawer(state: NotesState, page: Page) -> Node:
     entries = w.scroll(
         w.text("Notes", "headline_small", padding=(16, 20, 16, 16)),
         entry("lightbulb-outline", "All notes", GoTo("main"), page.name == "main"),
-        entry("bell-outline", "Reminders", Toast("No reminders")),
         w.section("Labels"),
         *labels,
         entry("plus", "Edit labels", OpenLabels()),
         w.divider(),
         entry("archive-arrow-down-outline", "Archive", GoTo("archive"), page.name == "archive"),
         entry("delete-outline", "Trash", GoTo("trash"), page.name == "trash"),
-        entry("cog-outline", "Settings", Toast("Settings are managed by your account")),
+        entry("cog-outline", "Settings", Open(Page("settings", "app", "notes"))),
         id="drawer",
         padding=(12, 0, 12, 16),
     )

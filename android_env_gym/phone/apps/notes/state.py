@@ -123,6 +123,12 @@ class Duplicate(Event, frozen=True):
     key: int
 
 
+class Share(Event, frozen=True):
+    """Send a note as a text message: Messages asks to whom."""
+
+    key: int
+
+
 class DeleteForever(Event, frozen=True):
     """Delete notes that are in the trash; with no keys, all of them."""
 

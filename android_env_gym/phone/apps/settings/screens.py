@@ -107,11 +107,11 @@ def _app(state: SettingsState, context: Context) -> Node:
         gap=8,
         padding=(16, 0, 16, 16),
     )
-    buttons = w.row(w.button("Open", Launch(app.id), kind="tonal", icon="open-in-new"), justify="center", gap=8)
+    launch = w.button("Open", Launch(app.id), kind="tonal", icon="open-in-new")
     return sub_page(
         "App info",
         head,
-        buttons,
+        *((w.row(launch, justify="center"),) if app.id != context.page.app else ()),
         w.switch_item("Notifications", not muted, MuteApp(app.id, not muted), "All notifications of this app"),
         w.list_item("Permissions", "No permissions requested"),
         w.list_item("Storage & cache", f"{app_storage(app)} used in internal storage"),
