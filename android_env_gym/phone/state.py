@@ -115,13 +115,16 @@ class SystemState(msgspec.Struct, frozen=True):
     """What belongs to the system: back stacks (the last is in front), focus, keyboard, clipboard, overlays.
 
     `shade` is "" | "notifications" | "quick" | "recents"; `toast` is shown until `toast_until` (virtual ms).
-    `selected` means the focused field's text is selected as a whole (typing replaces it).
+    `selected` means the focused field's text is selected as a whole (typing replaces it); else what is typed goes
+    in front of character `caret` of it, -1: behind the last. `paste_offered` shows the edit menu over an empty field.
     While `screen_on` is False the screen is black and touches do nothing; `rotation` counts quarter turns (0-3).
     """
 
     stacks: tuple[Stack, ...] = ()
     focus: str = ""
     selected: bool = False
+    caret: int = -1
+    paste_offered: bool = False
     keyboard: Keyboard = Keyboard()
     clipboard: str = ""
     shade: str = ""
@@ -189,9 +192,13 @@ class ShowShade(SystemEvent, frozen=True):
 
 
 class Focus(SystemEvent, frozen=True):
-    """Give the text field `field` of the page in front the focus ("" takes it away) and show the keyboard."""
+    """Give the text field `field` of the page in front the focus ("" takes it away) and show the keyboard.
+
+    The caret goes in front of character `caret` of its text, -1: behind the last.
+    """
 
     field: str
+    caret: int = -1
 
 
 class SetField(SystemEvent, frozen=True):

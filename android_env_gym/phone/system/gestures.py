@@ -10,6 +10,7 @@ from android_env_gym.phone.apps import APP_BY_ID
 from android_env_gym.phone.state import Back, EditMenu, Focus, Home, KeyTap, Launch, PhoneState, ShowShade
 from android_env_gym.phone.system.reduce import handle, type_text, with_scroll
 from android_env_gym.phone.ui import hit
+from android_env_gym.phone.ui.caret import caret_at
 from android_env_gym.phone.ui.layout import Laid
 from android_env_gym.phone.ui.node import Event, Slid
 
@@ -63,7 +64,7 @@ def _tap(state: PhoneState, laid: Laid, x: int, y: int) -> PhoneState:
     found = hit.hit(laid, x, y, "tap")
     if found is None:
         return state
-    event = Focus(found.field) if found.field else found.event
+    event = Focus(found.field, caret_at(found.placed, x, y, laid.density)) if found.field else found.event
     return state if event is None else handle(state, event)
 
 

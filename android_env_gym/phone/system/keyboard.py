@@ -30,12 +30,20 @@ def toggle(keyboard: Keyboard, key: str) -> Keyboard:
     return msgspec.structs.replace(keyboard, symbols=not keyboard.symbols, shift=False)
 
 
-def typed(text: str, key: str, system: SystemState) -> str:
-    """Return `text` after `key`: a character, "space", "enter" (a new line) or "delete"."""
+def typed(text: str, key: str, system: SystemState) -> tuple[str, int]:
+    """Return text and caret after `key`: a character, "space", "enter" (a new line) or "delete"."""
     if key == "delete":
-        return "" if system.selected else text[:-1]
-    character = {"space": " ", "enter": "\n"}.get(key, key)
-    return character if system.selected else text + character
+        return inserted(text, "", system, erase=1)
+    return inserted(text, {"space": " ", "enter": "\n"}.get(key, key), system)
+
+
+def inserted(text: str, new: str, system: SystemState, erase: int = 0) -> tuple[str, int]:
+    """Return text and caret after `new` came in place of the selection, or of `erase` characters before the caret."""
+    if system.selected:
+        return new, -1
+    at = len(text) if system.caret < 0 else min(system.caret, len(text))
+    head, rest = text[: max(0, at - erase)] + new, text[at:]
+    return head + rest, len(head) if rest else -1
 
 
 @lru_cache(maxsize=8)

@@ -179,7 +179,8 @@ def _dispatch(state: PhoneState, event: Event) -> tuple[PhoneState, tuple[Event,
 
 
 Handled = tuple[PhoneState, tuple[Event, ...]]
-_UNFOCUSED: dict[str, Any] = {"focus": "", "selected": False, "keyboard": Keyboard()}
+_UNEDITED: dict[str, Any] = {"selected": False, "caret": -1, "paste_offered": False}
+_UNFOCUSED: dict[str, Any] = {"focus": "", "keyboard": Keyboard(), **_UNEDITED}
 
 
 def _open(state: PhoneState, event: Open) -> Handled:
@@ -241,7 +242,8 @@ def _shade(state: PhoneState, event: ShowShade) -> Handled:
 
 
 def _focus(state: PhoneState, event: Focus) -> Handled:
-    return with_system(state, focus=event.field, selected=False, keyboard=Keyboard()), ()
+    editing = {**_UNEDITED, "caret": event.caret}
+    return with_system(state, focus=event.field, keyboard=Keyboard(), **editing), ()
 
 
 def _set_field(state: PhoneState, event: SetField) -> Handled:
@@ -293,8 +295,7 @@ def _key(state: PhoneState, event: KeyTap) -> Handled:
     if event.key == "enter" and node.lines <= 1:
         submit = (node.on_submit,) if node.on_submit is not None else ()
         return with_system(state, keyboard=replace(system.keyboard, hidden=True)), submit
-    text = keyboard.typed(front(state).field(system.focus, node.text), event.key, system)
-    return _edited(state, text), ()
+    return _edited(state, *keyboard.typed(front(state).field(system.focus, node.text), event.key, system)), ()
 
 
 def _edit_menu(state: PhoneState, event: EditMenu) -> Handled:
@@ -304,27 +305,29 @@ def _edit_menu(state: PhoneState, event: EditMenu) -> Handled:
         return state, ()
     text = front(state).field(system.focus, node.text)
     if event.command == "select_all":
-        return with_system(state, selected=bool(text)), ()
+        return with_system(state, selected=bool(text), paste_offered=not text and bool(system.clipboard)), ()
     if event.command == "paste":
-        return _edited(state, system.clipboard if system.selected else text + system.clipboard), ()
+        return (type_text(state, system.clipboard) if system.clipboard else state), ()
     if event.command == "cut" and system.selected:
-        return _edited(with_system(state, clipboard=text), ""), ()
+        return _edited(with_system(state, clipboard=text), "", -1), ()
     return with_system(state, clipboard=text, selected=False), ()
 
 
 def type_text(state: PhoneState, text: str) -> PhoneState:
-    """Return `state` with `text` typed into the focused field; unchanged if nothing has the focus."""
+    """Return `state` with `text` typed at the caret of the focused field; unchanged if nothing has the focus."""
     node = field_node(page_view(state), state.system.focus) if state.system.focus else None
     if node is None:
         return state
-    old = "" if state.system.selected else front(state).field(state.system.focus, node.text)
-    return _edited(state, old + (text if node.lines > 1 else text.replace("\n", " ")))
+    old = front(state).field(state.system.focus, node.text)
+    new = text if node.lines > 1 else text.replace("\n", " ")
+    return _edited(state, *keyboard.inserted(old, new, state.system))
 
 
-def _edited(state: PhoneState, text: str) -> PhoneState:
+def _edited(state: PhoneState, text: str, caret: int) -> PhoneState:
     system = state.system
     state = with_front(state, front(state).with_field(system.focus, text))
-    return with_system(state, selected=False, keyboard=replace(system.keyboard, shift=False, hidden=False))
+    editing = {**_UNEDITED, "caret": caret}
+    return with_system(state, keyboard=replace(system.keyboard, shift=False, hidden=False), **editing)
 
 
 _SYSTEM: dict[type[SystemEvent], Callable[[PhoneState, Any], Handled]] = {

@@ -21,7 +21,7 @@ def root(state: PhoneState) -> Node:
     below = (keyboard.view(system.keyboard),) if keyboard.is_shown(system) else ()
     view = page_view(state)
     if system.focus:
-        view = with_focus(view, system.focus, system.selected)
+        view = with_focus(view, system.focus, system.selected, system.caret)
     page = Node(children=(view,), grow=1)
     column = Node(
         children=(bar, page, *below, _gesture_bar("#ffffff" if at_home else "on_surface")),
@@ -30,8 +30,8 @@ def root(state: PhoneState) -> Node:
     )
     wallpaper = (Node(art=Art("wallpaper", (state.config.wallpaper,)), place="fill"),) if at_home else ()
     overlays = []
-    if system.selected and keyboard.is_shown(system):
-        overlays.append(_edit_menu())
+    if (system.selected or system.paste_offered) and keyboard.is_shown(system):
+        overlays.append(_edit_menu(system.selected, bool(system.clipboard)))
     if system.shade:
         overlays.append(panels.shade(state))
     if system.toast:
@@ -52,11 +52,10 @@ def _gesture_bar(color: str) -> Node:
     return Node(height=panels.GESTURE_HEIGHT, align="center", justify="center", children=(pill,), id="gesture_bar")
 
 
-def _edit_menu() -> Node:
+def _edit_menu(selected: bool, can_paste: bool) -> Node:
     commands: tuple[tuple[str, Event], ...] = (
-        ("Cut", EditMenu("cut")),
-        ("Copy", EditMenu("copy")),
-        ("Paste", EditMenu("paste")),
+        *((("Cut", EditMenu("cut")), ("Copy", EditMenu("copy"))) if selected else ()),
+        *((("Paste", EditMenu("paste")),) if can_paste else ()),
     )
     buttons = tuple(w.button(label, event, kind="text") for label, event in commands)
     bar = Node(

@@ -127,16 +127,18 @@ def search_bar(
     )
 
 
-def with_focus(root: Node, field: str, selected: bool) -> Node:
-    """Return the view tree with text field `field` shown focused (caret, thick outline), its text `selected` or not."""
+def with_focus(root: Node, field: str, selected: bool, caret: int) -> Node:
+    """Return the view tree with text field `field` shown focused (thick outline, the caret in front of character
+    `caret` of its text, -1: behind the last), its text `selected` or not.
+    """
     if root.field == field:
         leaves = tuple(
-            replace(child, focused=True, selected=selected) if child.text or child.hint else child
+            replace(child, focused=True, selected=selected, caret=caret) if child.text or child.hint else child
             for child in root.children
         )
         return replace(root, children=leaves, focused=True, selected=selected, border=root.border and "primary")
     for index, child in enumerate(root.children):
-        changed = with_focus(child, field, selected)
+        changed = with_focus(child, field, selected, caret)
         if changed is not child:
             return replace(root, children=(*root.children[:index], changed, *root.children[index + 1 :]))
     return root

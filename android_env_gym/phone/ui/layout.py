@@ -126,7 +126,9 @@ class _Pass:
         font = self.font(node.style)
         if node.focused and node.lines == 1:
             shown = texts.clean(node.text or node.hint)
-            return (texts.tail(shown, font.weight, font.size, width - 3) if node.text else shown,)
+            if not node.text:
+                return (shown,)
+            return (texts.window(shown, node.caret, font.weight, font.size, width - 3)[1],)
         return texts.wrap(node.text or node.hint, font.weight, font.size, max(1, width), node.lines)
 
     # --- natural width: what a node would like, at most `room` ---

@@ -92,5 +92,6 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     checked: bool = False
     selected: bool = False
     focused: bool = False
+    caret: int = -1
     enabled: bool = True
     password: bool = False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from android_env_gym.phone.ui import art, sprites
 from android_env_gym.phone.ui import text as texts
+from android_env_gym.phone.ui.caret import first_line, place_of_caret
 from android_env_gym.phone.ui.layout import Box, Font, Laid, Placed
 from android_env_gym.phone.ui.theme import RGB, Theme, mix, text_style
 
@@ -169,7 +170,7 @@ class _Painter:
                 self.run(line, x, y, font, color, ground, placed.clip)
             y += font.line
         if node.focused:
-            self.caret(placed, x, y - font.line, font)
+            self.caret(placed, font)
 
     def run(self, line: str, x: int, y: int, font: Font, color: RGB, ground: RGB | None, clip: Box) -> None:
         baseline = y + int(font.line / 2 + font.em * 0.342 + 0.5)
@@ -189,9 +190,10 @@ class _Painter:
         self.fill((x, y, x + width, y + height), placed.clip, color)
         return color
 
-    def caret(self, placed: Placed, x: int, y: int, font: Font) -> None:
-        line = placed.lines[-1] if placed.lines and placed.node.text else ""
-        start = x + texts.measure(line, font.weight, font.size)
+    def caret(self, placed: Placed, font: Font) -> None:
+        x, y = first_line(placed, self.density)
+        row, shift = place_of_caret(placed, self.density)
+        start, y = x + shift, y + row * font.line
         thick = max(2, self.px(1.5))
         inset = max(0, (font.line - int(font.em * 1.2)) // 2)
         self.fill((start, y + inset, start + thick, y + font.line - inset), placed.clip, self.theme.color("primary"))

@@ -91,12 +91,24 @@ def ellipsize(text: str, weight: int, size: int, width: int) -> str:
     return text[: _cut(text, weight, size, room)].rstrip() + ELLIPSIS
 
 
-def tail(text: str, weight: int, size: int, width: int) -> str:
-    """Return the end of `text` that fits into `width`: what a focused one-line field shows."""
+@lru_cache(maxsize=256)
+def window(text: str, caret: int, weight: int, size: int, width: int) -> tuple[int, str]:
+    """Return the part of `text` that a focused one-line field of `width` pixels shows, and where it starts.
+
+    It is the end of `text`, unless the caret (-1: behind the last character) stands in front of that.
+    """
+    start = _tail_start(text, weight, size, width)
+    if not 0 <= caret < start:
+        return start, text[start:]
+    start = _tail_start(text[:caret], weight, size, width)
+    return start, text[start : start + _cut(text[start:], weight, size, width)]
+
+
+def _tail_start(text: str, weight: int, size: int, width: int) -> int:
     start = 0
     while start < len(text) and measure(text[start:], weight, size) > width:
         start += max(1, (measure(text[start:], weight, size) - width) // (2 * size))
-    return text[start:]
+    return start
 
 
 def _wrap_line(text: str, weight: int, size: int, width: int, limit: int) -> list[str]:

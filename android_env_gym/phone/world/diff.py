@@ -19,6 +19,8 @@ TRANSIENT = frozenset(
         "system.stacks",
         "system.focus",
         "system.selected",
+        "system.caret",
+        "system.paste_offered",
         "system.keyboard",
         "system.shade",
         "system.toast",
