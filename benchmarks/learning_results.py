@@ -228,7 +228,7 @@ def _evaluated(result: EvaluationResult) -> Evaluated:
     solved = {
         template: (
             min(found),
-            "".join(str(int(found[k].success)) if k in found else MISSING for k in range(min(found), max(found) + 1)),
+            "".join(_mark(found.get(k)) for k in range(min(found), max(found) + 1)),
         )
         for template, found in of_template.items()
     }
@@ -247,6 +247,10 @@ def _evaluated(result: EvaluationResult) -> Evaluated:
     )
 
 
+def _mark(outcome: Outcome | None) -> str:
+    return MISSING if outcome is None or not outcome.judged else str(int(outcome.success))
+
+
 def _read_result(path: Path) -> RunResult:
     try:
         result = msgspec.json.decode(path.read_bytes(), type=RunResult)
@@ -256,7 +260,8 @@ def _read_result(path: Path) -> RunResult:
         raise ReportError(f"result {path} is of seed {result.seed}, arm {result.arm}; give it its own name back")
     for when, tested in (("before", result.before), ("after", result.after)):
         found = verdicts(tested)
-        if not found or (tested.success.k, tested.success.n) != (sum(found.values()), len(found)):
+        success, judged = tested.success, tested.success.n - tested.success.unjudged
+        if not found or (success.k, judged) != (sum(found.values()), len(found)):
             raise ReportError(f"result {path}: success {when} is not that of its instances; export it again")
     return result
 

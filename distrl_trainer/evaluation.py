@@ -1,8 +1,9 @@
 """Success rates by greedy decoding, with Wilson intervals; the same task instances for every policy, so rates pair.
 
-Invariant: every counted episode has a verdict. An episode that the infrastructure ended runs again, at most
-`fleet.MAX_ATTEMPTS` times, and is then left out and reported, never counted as failure. Callers: `train_command`,
-`cli`, benchmarks.
+Invariant: no episode is left out. One that the infrastructure ended runs again, at most `fleet.MAX_ATTEMPTS` times.
+What then has no verdict stays in every rate, which becomes two bounds: as if all of it had failed, and as if all of
+it had succeeded. A rate over the judged ones alone would be wrong: a judge is silent more often on long episodes, and
+those fail more often. Callers: `train_command`, `cli`, benchmarks.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+MAX_UNJUDGED = 0.05
+"""Share of episodes without a verdict above which an evaluation fails: its bounds are then as far apart as 5 points."""
 
 
 class EvaluationError(ValueError):
@@ -46,20 +49,42 @@ class EvaluationError(ValueError):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """`k` successes of `n` with the 95% Wilson interval `[low, high]`; all shares are in [0, 1]."""
+    """`k` successes of `n` episodes, of which `unjudged` have no verdict and are not among the `k`.
+
+    The true share of successes lies between `bounds`; `rate` = k / n is the lower one. `low` is the lower end of its
+    95% Wilson interval, `high` the upper end of that of the upper bound. All shares are in [0, 1].
+    """
 
     k: int
     n: int
     rate: float
     low: float
     high: float
+    unjudged: int = 0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the rates if every unjudged episode failed, and if every one succeeded; [0, 1] for no episode."""
+        return (self.k / self.n, (self.k + self.unjudged) / self.n) if self.n else (0.0, 1.0)
+
+    def share(self, digits: int = 1) -> str:
+        """Return the success in percent: one figure, or the two bounds where episodes are unjudged."""
+        if not self.unjudged:
+            return f"{self.rate:.{digits}%}"
+        lower, upper = self.bounds
+        return f"{lower:.{digits}%} to {upper:.{digits}%}"
+
+    def counts(self) -> str:
+        """Return e.g. "12/48", or "12 to 20 of 48" where 8 episodes are unjudged."""
+        return f"{self.k} to {self.k + self.unjudged} of {self.n}" if self.unjudged else f"{self.k}/{self.n}"
 
     def __str__(self) -> str:
-        return f"{self.rate:.1%} [{self.low:.1%}, {self.high:.1%}] ({self.k}/{self.n})"
+        silent = f"; {self.unjudged} unjudged" if self.unjudged else ""
+        return f"{self.share()} [{self.low:.1%}, {self.high:.1%}] ({self.counts()}{silent})"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One counted episode; `invalid` is its number of invalid actions."""
+    """One episode; `invalid` is its number of invalid actions. Without a verdict, `judged` and `success` are False."""
 
     template: str
     instance: int
@@ -67,10 +92,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     invalid: int
     false_completion: bool
+    judged: bool = True
 
 
 class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation. `infra_errors` counts failed attempts, `unjudged` the episodes left out after the last one."""
+    """An evaluation. `infra_errors` counts failed attempts, `unjudged` the episodes that have no verdict in the end."""
 
     suite: str
     split: str
@@ -88,13 +114,16 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
         """Return the JSON form of the command line's contract: everything but the single outcomes."""
         report = msgspec.to_builtins(self)
         del report["outcomes"]
+        report["success"] = _with_bounds(self.success)
+        report["templates"] = {name: _with_bounds(rate) for name, rate in self.templates.items()}
         return report
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two policies on the same `n` instances: `difference` of success rates (second - first) with a 95% interval.
 
-    `p_value` is of McNemar's exact test on the instances that only one of them solved.
+    `p_value` is of McNemar's exact test on the instances that only one of them solved. With `unjudged` episodes,
+    `difference` takes them as failures, and interval and `p_value` hold however they would have been judged.
     """
 
     n: int
@@ -104,6 +133,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     only_first: int
     only_second: int
     p_value: float
+    unjudged: int = 0
 
 
 class Actor(Protocol):
@@ -196,19 +226,19 @@ def evaluate(
     check_playable(env)
     pool = open_pool(env, split, min(envs, len(requests)))
     tasks, retries = _Listed(requests), Retries()
-    counted: list[Trajectory] = []
-    failures: list[bool] = []  # per failed attempt: whether it was the last one
+    outcomes: list[Outcome] = []
+    infra_errors = 0
 
     def take(trajectory: Trajectory) -> None:
+        nonlocal infra_errors
         if record is not None:
             record(trajectory)
-        if trajectory.reward_valid:
-            counted.append(trajectory)
+        infra_errors += not trajectory.reward_valid
         again = retries.request(trajectory)
         if again is not None:
             tasks.waiting.append(again)
-        if not trajectory.reward_valid:
-            failures.append(again is None)
+        else:
+            outcomes.append(outcome_of(trajectory))
 
     collector = Collector(
         pool,
@@ -223,10 +253,10 @@ def evaluate(
         while tasks.waiting or collector.in_flight:
             collector.turn()
             if progress is not None:
-                progress(len(counted))
+                progress(len(outcomes))
     finally:
         pool.close()
-    return summarise(env.suite, split, seed, [outcome_of(item) for item in counted], failures)
+    return summarise(env.suite, split, seed, outcomes, infra_errors)
 
 
 def evaluate_oracle(
@@ -242,20 +272,21 @@ def evaluate_oracle(
     requests = plan(env.suite, split, episodes, seed)
     phone = env_spec(env, split).make()
     outcomes: list[Outcome] = []
-    failures: list[bool] = []
+    infra_errors = 0
     try:
         for number, request in enumerate(requests, start=1):
-            for attempt in range(1, MAX_ATTEMPTS + 1):
+            outcome = _oracle_outcome(request, 0, judged=False)
+            for _ in range(MAX_ATTEMPTS):
                 outcome = _play_oracle(phone, request)
-                if outcome is not None:
-                    outcomes.append(outcome)
+                if outcome.judged:
                     break
-                failures.append(attempt == MAX_ATTEMPTS)
+                infra_errors += 1
+            outcomes.append(outcome)
             if progress is not None:
                 progress(number)
     finally:
         phone.close()
-    return summarise(env.suite, split, seed, outcomes, failures)
+    return summarise(env.suite, split, seed, outcomes, infra_errors)
 
 
 def plan(suite: str, split: str, episodes: int, seed: int, first_instance: int = 0) -> list[TaskRequest]:
@@ -288,54 +319,78 @@ def plan(suite: str, split: str, episodes: int, seed: int, first_instance: int =
 
 
 def summarise(
-    suite: str, split: str, seed: int, outcomes: Sequence[Outcome], failures: Sequence[bool] = ()
+    suite: str, split: str, seed: int, outcomes: Sequence[Outcome], infra_errors: int = 0
 ) -> EvaluationResult:
-    """Return rates over `outcomes`; `failures` holds, per failed attempt, whether the episode was then given up."""
+    """Return rates over `outcomes`, those without a verdict among them; `infra_errors` counts failed attempts."""
     ordered = sorted(outcomes, key=lambda outcome: (outcome.template, outcome.instance))
     totals, solved = Counter(o.template for o in ordered), Counter(o.template for o in ordered if o.success)
-    if failures:
-        logger.warning("%d attempts failed for reasons of the infrastructure", len(failures))
+    unjudged = Counter(o.template for o in ordered if not o.judged)
+    if infra_errors:
+        logger.warning("%d attempts failed for reasons of the infrastructure", infra_errors)
     return EvaluationResult(
         suite=suite,
         split=split,
         seed=seed,
-        success=wilson(sum(solved.values()), len(ordered)),
-        templates={template: wilson(solved[template], n) for template, n in sorted(totals.items())},
+        success=wilson(sum(solved.values()), len(ordered), sum(unjudged.values())),
+        templates={template: wilson(solved[template], n, unjudged[template]) for template, n in sorted(totals.items())},
         invalid=sum(o.invalid for o in ordered),
         steps=sum(o.steps for o in ordered),
         false_completions=sum(o.false_completion for o in ordered),
-        infra_errors=len(failures),
-        unjudged=sum(failures),
+        infra_errors=infra_errors,
+        unjudged=sum(unjudged.values()),
         outcomes=tuple(ordered),
     )
 
 
-def check_verdicts(result: EvaluationResult) -> None:
-    """Check that there is a rate to speak of.
+def check_verdicts(result: EvaluationResult, allowed: float = MAX_UNJUDGED) -> None:
+    """Check that at least one episode has a verdict, and at most the share `allowed` has none.
 
     Raises:
-        EvaluationError: Every episode failed, which is no success rate of 0.
+        EvaluationError: That is not so; the bounds then say too little.
     """
-    if not result.success.n:
-        raise EvaluationError(f"no episode has a verdict: all {result.infra_errors} attempts failed, see the warnings")
+    success, failed = result.success, f"{result.infra_errors} attempts failed, see the warnings"
+    if success.unjudged == success.n:
+        raise EvaluationError(f"no episode has a verdict: {failed}")
+    if success.unjudged > allowed * success.n:
+        raise EvaluationError(
+            f"{success.unjudged} of {success.n} episodes have no verdict (allowed are {allowed:.0%}), so success is "
+            f"only known to be {success.share()}: {failed}, mend the judge or the devices, and evaluate again"
+        )
 
 
-def wilson(k: int, n: int) -> Rate:
-    """Return `k` of `n` with its 95% Wilson score interval (Wilson 1927); [0, 1] for `n` 0."""
+def wilson(k: int, n: int, unjudged: int = 0) -> Rate:
+    """Return `k` of `n` with 95% Wilson score intervals (Wilson 1927); [0, 1] for `n` 0."""
     if n == 0:
         return Rate(0, 0, 0.0, 0.0, 1.0)
-    interval = binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(k, n, k / n, float(interval.low), float(interval.high))
+    lower = binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson")
+    upper = binomtest(k + unjudged, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Rate(k, n, k / n, float(lower.low), float(upper.high), unjudged)
 
 
-def pairs(first: EvaluationResult, second: EvaluationResult) -> list[tuple[bool, bool]]:
-    """Return the success of both on each instance that both were counted on, in the order of `second`."""
-    earlier = {(o.template, o.instance): o.success for o in first.outcomes}
-    return [(earlier[key], o.success) for o in second.outcomes if (key := (o.template, o.instance)) in earlier]
+def _with_bounds(rate: Rate) -> dict[str, Any]:
+    return {**msgspec.to_builtins(rate), "bounds": rate.bounds}
+
+
+def pairs(
+    first: EvaluationResult, second: EvaluationResult, unjudged: tuple[bool, bool] = (False, False)
+) -> list[tuple[bool, bool]]:
+    """Return the success of both on each instance that both have played, in the order of `second`.
+
+    Args:
+        first: An evaluation.
+        second: Another, of the same instances.
+        unjudged: What an episode without a verdict counts as, in `first` and in `second`.
+    """
+    earlier = {(o.template, o.instance): o.success if o.judged else unjudged[0] for o in first.outcomes}
+    return [
+        (earlier[key], o.success if o.judged else unjudged[1])
+        for o in second.outcomes
+        if (key := (o.template, o.instance)) in earlier
+    ]
 
 
 def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) -> Comparison:
-    """Return the paired comparison of two policies on the instances both were counted on.
+    """Return the paired comparison of two policies on the instances both have played.
 
     Raises:
         ValueError: They share no instance: suite, split, episodes or seed differ.
@@ -346,7 +401,20 @@ def compare(first: EvaluationResult, second: EvaluationResult, seed: int = 0) ->
             f"nothing to pair: {first.suite}/{first.split} seed {first.seed} against "
             f"{second.suite}/{second.split} seed {second.seed}; evaluate both with the same arguments"
         )
-    return compare_pairs(paired, seed)
+    found = compare_pairs(paired, seed)
+    if not first.unjudged + second.unjudged:
+        return found
+    worst = compare_pairs(pairs(first, second, (True, False)), seed)
+    best = compare_pairs(pairs(first, second, (False, True)), seed)
+    # Between a loss and a gain lies every p-value, up to 1.
+    same_sign = worst.difference * best.difference > 0
+    return msgspec.structs.replace(
+        found,
+        low=worst.low,
+        high=best.high,
+        p_value=max(worst.p_value, best.p_value) if same_sign else 1.0,
+        unjudged=first.unjudged + second.unjudged,
+    )
 
 
 def compare_pairs(paired: Sequence[tuple[bool, bool]], seed: int = 0) -> Comparison:
@@ -376,13 +444,13 @@ def compare_pairs(paired: Sequence[tuple[bool, bool]], seed: int = 0) -> Compari
     )
 
 
-def _play_oracle(phone: gym.Env[Any, Any], request: TaskRequest) -> Outcome | None:
-    """Return how the oracle does on one task; None if the infrastructure failed. A stuck oracle has not succeeded."""
+def _play_oracle(phone: gym.Env[Any, Any], request: TaskRequest) -> Outcome:
+    """Return how the oracle does on one task: unjudged if the infrastructure failed, no success if it is stuck."""
     inner = cast(AndroidTaskEnv, phone.unwrapped)
     try:
         phone.reset(options={"task": request.template, "instance": request.instance})
     except ResetError:
-        return None
+        return _oracle_outcome(request, 0, judged=False)
     steps, info, ended = 0, {}, False
     actions = oracle_actions(template(request.template), inner.device, goal_of(inner.task))
     try:
@@ -390,24 +458,32 @@ def _play_oracle(phone: gym.Env[Any, Any], request: TaskRequest) -> Outcome | No
             _, _, terminated, truncated, info = phone.step(action)
             steps += 1
             if truncated:
-                return None
+                return _oracle_outcome(request, steps, judged=False)
             ended = terminated
             if ended:
                 break
     except OracleStuckError as error:
         logger.warning("the oracle of %s is stuck: %s", inner.task.task_id, error)
+    wrong = bool(info.get("false_completion"))
+    return _oracle_outcome(request, steps, success=ended and bool(info["is_success"]), false_completion=wrong)
+
+
+def _oracle_outcome(
+    request: TaskRequest, steps: int, *, success: bool = False, false_completion: bool = False, judged: bool = True
+) -> Outcome:
     return Outcome(
         template=request.template,
         instance=request.instance,
-        success=ended and bool(info["is_success"]),
+        success=success,
         steps=steps,
         invalid=0,
-        false_completion=bool(info.get("false_completion")),
+        false_completion=false_completion,
+        judged=judged,
     )
 
 
 def outcome_of(trajectory: Trajectory) -> Outcome:
-    """Return what counts of one judged episode."""
+    """Return what counts of one episode."""
     return Outcome(
         template=trajectory.template,
         instance=trajectory.instance,
@@ -415,4 +491,5 @@ def outcome_of(trajectory: Trajectory) -> Outcome:
         steps=len(trajectory.steps),
         invalid=sum(bool(step.invalid) for step in trajectory.steps),
         false_completion=trajectory.false_completion,
+        judged=trajectory.reward_valid,
     )

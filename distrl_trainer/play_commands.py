@@ -179,12 +179,14 @@ def result_rows(title: str, result: EvaluationResult) -> Table:
     for name, rate in [*result.templates.items(), ("all", result.success)]:
         style = "bold" if name == "all" else ""
         rows.add_row(
-            Text(plain(name)), f"{rate.rate:.1%} ({rate.k}/{rate.n})", f"{rate.low:.1%} - {rate.high:.1%}", style=style
+            Text(plain(name)), f"{rate.share()} ({rate.counts()})", f"{rate.low:.1%} - {rate.high:.1%}", style=style
         )
     rows.caption = (
         f"{result.invalid} invalid actions in {result.steps} steps, {result.false_completions} false completions, "
         f"{result.infra_errors} infrastructure errors"
     )
+    if result.unjudged:
+        rows.caption += f"; {result.unjudged} episodes without a verdict: as failures to as successes"
     return rows
 
 

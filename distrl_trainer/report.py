@@ -109,7 +109,7 @@ def _draw_tests(axes: Axes, points: Sequence[CurvePoint]) -> None:
         steps, [r.rate for r in rates], yerr=bars, fmt="D", ms=6, color="#e91e63", capsize=4, lw=2, label=label
     )
     for step, rate in zip(steps, rates, strict=True):
-        axes.annotate(f"{rate.rate:.1%}", (step, rate.rate), xytext=(9, 5), textcoords="offset points", color="#ad1457")
+        axes.annotate(rate.share(), (step, rate.rate), xytext=(9, 5), textcoords="offset points", color="#ad1457")
 
 
 def result_table(before: EvaluationResult, after: EvaluationResult) -> Table:
@@ -122,7 +122,7 @@ def result_table(before: EvaluationResult, after: EvaluationResult) -> Table:
         table.add_column(column, justify="left" if justify == "left" else "right")
     for name, rate in after.templates.items():
         earlier = before.templates.get(name)
-        table.add_row(name, str(rate.n), f"{earlier.rate:.0%}" if earlier else "-", f"{rate.rate:.0%}")
+        table.add_row(name, str(rate.n), earlier.share(0) if earlier else "-", rate.share(0))
     table.add_section()
     table.add_row("all", str(after.success.n), str(before.success), str(after.success), style="bold")
     return table

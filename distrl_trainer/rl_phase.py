@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 VALIDATION_FIRST = 2**31
 """First instance of validation: beyond all that collectors draw."""
 LOG_EPISODES = 16
-MAX_UNJUDGED = 0.1
-"""A validation of which a larger share failed says too little about the policy."""
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -149,8 +147,11 @@ class RLPhase:
 
     @property
     def _last_is_best(self) -> bool:
-        last = self.progress.last
-        return last is not None and last.rate.rate >= self.progress.best_rate
+        return self.progress.last is not None and self._is_best(self.progress.last)
+
+    def _is_best(self, point: CurvePoint) -> bool:
+        """Return whether `point` is as good as the best so far; a validation without any verdict chooses nothing."""
+        return point.rate.unjudged < point.rate.n and point.rate.rate >= self.progress.best_rate
 
     def chosen(self) -> str:
         """Return which policy is final, for the summary."""
@@ -260,12 +261,15 @@ class RLPhase:
         if point is None:
             return
         self.progress.curve.append(point)
-        if point.rate.rate >= self.progress.best_rate:
+        if self._is_best(point):
             self.progress.best_rate, self.progress.best_steps = point.rate.rate, steps
             self._best = self.policy.state_dict()
 
     def _measure(self) -> CurvePoint | None:
-        """Return the success of the policy on train goals; None if it was interrupted or too few have a verdict."""
+        """Return the success of the policy on train goals; None if it was interrupted.
+
+        Episodes without a verdict count as failures: a policy is never chosen for what nobody has judged.
+        """
         settings, steps, begun = self.config.eval, self.done, time.monotonic()
         try:
             result = evaluate(
@@ -282,10 +286,10 @@ class RLPhase:
         except Interrupted:
             return None
         self.progress.validation_seconds += time.monotonic() - begun
-        if result.unjudged > MAX_UNJUDGED * settings.validation_episodes:
-            logger.warning("validation at %d steps does not count: %d episodes failed", steps, result.unjudged)
-            return None
+        if result.unjudged:
+            logger.warning("validation at %d steps: %d episodes have no verdict", steps, result.unjudged)
         self.model.logger.record("eval/validation_success", result.success.rate)
+        self.model.logger.record("eval/validation_unjudged_share", result.unjudged / max(1, result.success.n))
         self._view.evaluated(f"validation at {steps} steps", str(result.success))
         return CurvePoint(env_steps=steps, rate=result.success)
 

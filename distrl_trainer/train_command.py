@@ -87,6 +87,9 @@ def _train(arguments: argparse.Namespace, config: RunConfig, folder: RunFolder) 
     console.print(_verdict(summary, folder), highlight=False, soft_wrap=True, markup=False)
     if arguments.json:
         emit_json(msgspec.to_builtins(summary))
+    for result in (run.before, run.after):
+        if result is not None:
+            check_verdicts(result)
     return 0
 
 
@@ -253,7 +256,7 @@ class _Run:
                     record=record,
                     progress=lambda done: self._view.update(Status(done=done, total=settings.episodes)),
                 )
-                check_verdicts(result)
+                check_verdicts(result, allowed=1.0)  # kept with its bounds; the end of the run says what is missing
                 self.folder.write(path, result)
 
             self._timed(label, work)
@@ -347,10 +350,11 @@ def _verdict(summary: Summary, folder: RunFolder) -> str:
     ]
     if summary.comparison is not None:
         paired = summary.comparison
+        silent = f", {paired.unjudged} unjudged: either way within this interval" if paired.unjudged else ""
         lines.append(
             f"paired on {paired.n} test tasks: {paired.difference * 100:+.1f} points "
-            f"[{paired.low * 100:+.1f}, {paired.high * 100:+.1f}] between these two, McNemar p = {paired.p_value:.2g}; "
-            f"final policy: {summary.chosen}"
+            f"[{paired.low * 100:+.1f}, {paired.high * 100:+.1f}] between these two{silent}, "
+            f"McNemar p = {paired.p_value:.2g}; final policy: {summary.chosen}"
         )
     lines.append(f"{folder.policy}, {folder.summary}, {folder.curve}")
     lines.append(f"look at episodes: distrl-train inspect {folder.root} --html {folder.root / 'episodes.html'}")

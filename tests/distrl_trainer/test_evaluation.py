@@ -16,6 +16,7 @@ from distrl_trainer.evaluation import (
     EvaluationResult,
     Outcome,
     RandomActor,
+    check_verdicts,
     compare,
     evaluate,
     plan,
@@ -117,25 +118,66 @@ def test_infrastructure_failures_are_retried_and_never_counted_as_failure(two_te
         InvalidThenFinish(), EnvConfig(), split="test", episodes=16, seed=0, envs=3, record=recorded.append
     )
     # instances 0..7 of two templates; 6 is never judged, 4 succeeds at the second try (of template a: counted once)
-    assert result.success.n == 14
+    assert result.success.n == 16
     assert result.success.k == 6
+    assert [item.instance for item in result.outcomes if not item.judged] == [6, 6]
     assert result.unjudged == 2
     assert result.infra_errors == len([item for item in recorded if not item.reward_valid]) > 2
-    assert result.invalid >= result.success.n
+    assert result.invalid == result.success.n
     assert result.false_completions == 8
     assert set(result.templates) == {"a.x", "b.y"}
     assert result.report()["success"] == {
-        "k": 6, "n": 14, "rate": 6 / 14, "low": wilson(6, 14).low, "high": wilson(6, 14).high
+        "k": 6, "n": 16, "rate": 6 / 16, "low": wilson(6, 16).low, "high": wilson(8, 16).high,
+        "unjudged": 2, "bounds": (6 / 16, 8 / 16),
     }  # fmt: skip
+    assert result.report()["templates"]["a.x"]["bounds"] == (3 / 8, 4 / 8)
     assert "outcomes" not in result.report()
 
 
-def outcomes(successes: list[bool]) -> EvaluationResult:
+def outcomes(successes: list[bool], silent: int = 0) -> EvaluationResult:
+    """The last `silent` of the episodes have no verdict, whatever they were."""
     rows = [
-        Outcome(template="a.x", instance=i, success=s, steps=3, invalid=0, false_completion=False)
+        Outcome(
+            template="a.x", instance=i, success=s and i < len(successes) - silent, steps=3, invalid=0,
+            false_completion=False, judged=i < len(successes) - silent,
+        )
         for i, s in enumerate(successes)
-    ]
+    ]  # fmt: skip
     return summarise("starter", "test", 0, rows)
+
+
+def test_what_has_no_verdict_widens_the_rate_and_is_never_left_out():
+    whole, cut = outcomes([True] * 6 + [False] * 10), outcomes([True] * 6 + [False] * 10, silent=4)
+    assert (cut.success.k, cut.success.n, cut.success.unjudged, cut.success.rate) == (6, 16, 4, 6 / 16)
+    lower, upper = cut.success.bounds
+    assert lower <= whole.success.rate <= upper and (lower, upper) == (6 / 16, 10 / 16)
+    assert cut.success.low == whole.success.low and cut.success.high == wilson(10, 16).high
+    text = str(cut.success)
+    assert text.startswith("37.5% to 62.5% [") and text.endswith("(6 to 10 of 16; 4 unjudged)")
+    assert "50.0%" not in text and "/12" not in text  # the rate over the judged ones
+    assert str(whole.success).endswith("(6/16)") and wilson(0, 0).bounds == (0.0, 1.0)
+
+
+def test_above_five_percent_unjudged_an_evaluation_fails():
+    check_verdicts(outcomes([True] * 100, silent=5))
+    with pytest.raises(EvaluationError, match=r"6 of 100 episodes have no verdict .*94.0% to 100.0%"):
+        check_verdicts(outcomes([True] * 100, silent=6))
+    check_verdicts(outcomes([True] * 100, silent=6), allowed=1.0)
+    for nothing in (outcomes([True] * 3, silent=3), outcomes([])):
+        with pytest.raises(EvaluationError, match="no episode has a verdict"):
+            check_verdicts(nothing, allowed=1.0)
+
+
+def test_a_comparison_holds_however_the_unjudged_would_have_been_judged():
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        first, second = (list(generator.random(30) < 0.5) for _ in range(2))
+        known = compare(outcomes(first, silent=3), outcomes(second, silent=5))
+        assert known.unjudged == 8 and known.n == 30
+        for _ in range(3):
+            real = [*first[:27], *(generator.random(3) < 0.5)], [*second[:25], *(generator.random(5) < 0.5)]
+            found = compare(outcomes(real[0]), outcomes(real[1]))
+            assert known.low <= found.low and found.high <= known.high and known.p_value >= min(1, found.p_value)
 
 
 def test_paired_comparison_is_mcnemars():

@@ -82,7 +82,7 @@ def test_a_judge_of_ones_own_in_the_working_directory(lists, tmp_path, capsys, m
     assert cli.main([*words, "--env.judge", "own_judge:Doubter"]) == 1
     printed = capsys.readouterr()
     report = json.loads(printed.out.splitlines()[-1])
-    assert report["success"]["n"] == 0 and report["unjudged"] > 0
+    assert report["success"]["n"] == report["unjudged"] == 6 and report["success"]["bounds"] == [0.0, 1.0]
     assert "no episode has a verdict" in printed.err.strip().splitlines()[-1]
 
 

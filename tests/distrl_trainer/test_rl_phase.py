@@ -8,7 +8,7 @@ from runtime_fakes import SMALL, assert_same, episode
 
 from distrl_trainer import checkpoint, cli, rl_phase
 from distrl_trainer.collector import CollectorError
-from distrl_trainer.evaluation import EvaluationResult, summarise
+from distrl_trainer.evaluation import EvaluationResult, Outcome, summarise
 from distrl_trainer.fleet import FleetError, SerialFleet
 from distrl_trainer.play_commands import policy_folder
 from distrl_trainer.train_command import _Recorder
@@ -17,7 +17,11 @@ NEVER = ["--run.save_every_env_steps", "1000"]
 
 
 def nothing_judged(*_, **__) -> EvaluationResult:
-    return summarise("starter", "train", 0, [], [True] * 12)
+    silent = [
+        Outcome(template="one.two", instance=k, success=False, steps=1, invalid=0, false_completion=False, judged=False)
+        for k in range(12)
+    ]
+    return summarise("starter", "train", 0, silent, 12)
 
 
 @pytest.fixture
@@ -72,7 +76,8 @@ def test_a_validation_without_verdicts_chooses_nothing(warm, tmp_path, monkeypat
     monkeypatch.setattr(rl_phase, "evaluate", nothing_judged)
     assert cli.main(["train", "--out", str(tmp_path / "run"), "--json", *SMALL, *warm]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert summary["curve"] == [] and summary["chosen"].startswith("the last one")
+    assert summary["curve"] and all(point["rate"]["unjudged"] == 12 for point in summary["curve"])
+    assert summary["chosen"].startswith("the last one")
 
 
 @pytest.mark.slow
