@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from android_env_gym.phone.apps import APPS
 from android_env_gym.phone.phone import SimPhone
-from android_env_gym.phone.state import Focus, Open, Page, PhoneState
+from android_env_gym.phone.state import Focus, Launch, Open, Page, PhoneState
 from android_env_gym.phone.system.reduce import handle, page_view, with_system
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.world.edit import put_settings
@@ -44,15 +44,21 @@ def write_sheet(path: Path, *, dark: bool = False, seed: int = 7) -> int:
 def screens(*, dark: bool = False, seed: int = 7) -> list[NDArray[np.uint8]]:
     """Return a frame `(height, width, 3)` of every kind of screen."""
     phone = SimPhone(seed=seed)
-    home = put_settings(phone.snapshot(), dark_theme=dark)
-    frames = []
+    return [_frame(phone, state) for state in states(seed=seed, dark_theme=dark)]
+
+
+def states(*, seed: int = 7, **settings: bool | int | float | str) -> list[PhoneState]:
+    """Return a state of the phone for every kind of screen, with fields of its settings replaced."""
+    home = put_settings(SimPhone(seed=seed).snapshot(), **settings)
+    found = []
     for app in APPS:
         data = next(item for item in home.apps if isinstance(item, app.state_type))
-        for page in app.sheet(data):
-            frames.append(_frame(phone, handle(home, Open(page))))
-    frames += [_frame(phone, with_system(home, shade=panel)) for panel in ("notifications", "quick", "recents")]
-    frames.append(_frame(phone, _with_keyboard(handle(home, Open(Page("launcher", "drawer"))))))
-    return frames
+        found += [handle(home, Open(page)) for page in app.sheet(data)]
+    used = home
+    for app in APPS[1:]:
+        used = handle(used, Launch(app.id))
+    found += [with_system(used, shade=panel) for panel in ("notifications", "quick", "recents")]
+    return [*found, _with_keyboard(handle(home, Open(Page("launcher", "drawer"))))]
 
 
 def _frame(phone: SimPhone, state: PhoneState) -> NDArray[np.uint8]:

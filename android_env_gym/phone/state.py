@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from android_env_gym.phone.ui.node import Event
@@ -31,7 +33,10 @@ class DeviceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceSettings(msgspec.Struct, frozen=True):
-    """System settings that the Settings app, quick settings and the status bar share."""
+    """System settings that the Settings app, quick settings, the status bar and other apps share.
+
+    Airplane mode leaves the switches of Wi-Fi, Bluetooth and mobile data as they are; `radio` says what works.
+    """
 
     wifi: bool = True
     wifi_network: str = "Home"
@@ -58,6 +63,16 @@ class DeviceSettings(msgspec.Struct, frozen=True):
     screen_timeout: int = 30
     font_size: int = 1
     language: str = "English (United States)"
+    use_24_hour: bool = False
+
+    def radio(self, name: Literal["wifi", "bluetooth", "mobile_data"]) -> bool:
+        """Return whether a radio works: it is switched on and airplane mode is not."""
+        return getattr(self, name) and not self.airplane_mode
+
+    @property
+    def online(self) -> bool:
+        """Return whether the phone reaches the internet, over Wi-Fi or mobile data."""
+        return (self.radio("wifi") and bool(self.wifi_network)) or self.radio("mobile_data")
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from android_env_gym.actions import Action, LongPress, OpenApp, PressKey, Swipe, Tap, TypeText
 from android_env_gym.phone.apps import APP_BY_ID
+from android_env_gym.phone.languages import LANGUAGES
 from android_env_gym.phone.state import Back, EditMenu, Focus, Home, KeyTap, Launch, PhoneState, ShowShade
 from android_env_gym.phone.system.reduce import handle, type_text, with_scroll
 from android_env_gym.phone.ui import hit
@@ -46,17 +47,19 @@ def perform(state: PhoneState, laid: Laid, action: Action) -> PhoneState:
             return state
 
 
-def find_app(name: str) -> str | None:
-    """Return the id of the app with this title or package name (case does not matter), None if there is none."""
+def find_app(name: str, language: str) -> str | None:
+    """Return the id of the app with this title, in English or in `language`, or package name; None if there is none."""
     wanted = name.strip().casefold()
+    titles = LANGUAGES[language].apps
     for app in APP_BY_ID.values():
-        if wanted in (app.title.casefold(), app.package.casefold(), app.id):
+        names = (app.title, titles.get(app.id, app.title), app.package, app.id)
+        if wanted in (item.casefold() for item in names):
             return app.id
     return None
 
 
 def _open_app(state: PhoneState, name: str) -> PhoneState:
-    app_id = find_app(name)
+    app_id = find_app(name, state.system.settings.language)
     return state if app_id is None else handle(state, Launch(app_id))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from android_env_gym.phone.apps import APP_BY_ID
+from android_env_gym.phone.dates import time_of_day
+from android_env_gym.phone.languages import LANGUAGES
 from android_env_gym.phone.state import (
     DeviceSettings,
     Dismiss,
@@ -16,6 +16,7 @@ from android_env_gym.phone.state import (
     PutSetting,
     ShowShade,
     SystemState,
+    Toast,
 )
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Event, Node
@@ -40,16 +41,15 @@ def status_bar(settings: DeviceSettings, minute: int, color: str, unread: int) -
         name
         for shown, name in (
             (settings.do_not_disturb, "minus-circle-outline"),
-            (settings.bluetooth, "bluetooth"),
+            (settings.radio("bluetooth"), "bluetooth"),
             (settings.airplane_mode, "airplane"),
-            (settings.wifi, "wifi"),
-            (settings.mobile_data and not settings.airplane_mode, "signal-cellular-3"),
+            (settings.radio("wifi"), "wifi"),
+            (settings.radio("mobile_data"), "signal-cellular-3"),
         )
         if shown
     ]
     battery = "battery-heart-variant" if settings.battery_saver else "battery-80"
-    clock = datetime.fromtimestamp(minute * 60, UTC)
-    left = [Node(text=f"{clock.hour}:{clock.minute:02d}", style="label", color=color)]
+    left = [Node(text=time_of_day(minute * 60_000, settings), style="label", color=color)]
     if unread:
         left.append(Node(icon="message-outline", icon_size=14, color=color, label=f"{unread} notifications"))
     right = [Node(icon=name, icon_size=15, color=color) for name in (*signs, battery)]
@@ -85,7 +85,9 @@ def shade(state: PhoneState) -> Node:
     return Node(children=(panel, below), place="fill", modal=True)
 
 
-def _tile(setting: str, icon: str, label: str, on: bool) -> Node:
+def _tile(setting: str, icon: str, label: str, settings: DeviceSettings) -> Node:
+    grounded = setting in ("wifi", "bluetooth") and settings.airplane_mode
+    on = getattr(settings, setting) and not grounded
     color = "on_primary" if on else "on_surface"
     return Node(
         axis="row",
@@ -96,7 +98,7 @@ def _tile(setting: str, icon: str, label: str, on: bool) -> Node:
         padding=(16, 0, 8, 0),
         align="center",
         fill="primary" if on else "surface_container_highest",
-        on_tap=PutSetting(setting, not on),
+        on_tap=Toast("Turn off Airplane mode first") if grounded else PutSetting(setting, not on),
         label=label,
         class_name="android.widget.Switch",
         checkable=True,
@@ -109,7 +111,7 @@ def _tile(setting: str, icon: str, label: str, on: bool) -> Node:
 
 
 def _tile_rows(settings: DeviceSettings, count: int) -> tuple[Node, ...]:
-    tiles = [_tile(name, icon, label, getattr(settings, name)) for name, icon, label in TILES[:count]]
+    tiles = [_tile(*tile, settings) for tile in TILES[:count]]
     return tuple(
         Node(axis="row", gap=8, padding=(12, 0, 12, 0), children=tuple(tiles[index : index + 2]))
         for index in range(0, count, 2)
@@ -125,13 +127,14 @@ def _notifications(system: SystemState) -> tuple[Node, ...]:
     head = Node(children=_tile_rows(system.settings, 4), gap=8)
     if not system.notifications:
         return (head, w.text("No notifications", "body", text_align="center", padding=(0, 24, 0, 24)))
-    cards = tuple(_notification_card(item, index) for index, item in enumerate(system.notifications))
+    titles = LANGUAGES[system.settings.language].apps
+    cards = tuple(_notification_card(item, index, titles) for index, item in enumerate(system.notifications))
     clear = w.row(w.spacer(), w.button("Clear all", Dismiss(), kind="text"), padding=(0, 0, 12, 0))
     return (head, *cards, clear)
 
 
-def _notification_card(item: Notification, index: int) -> Node:
-    app = APP_BY_ID[item.app]
+def _notification_card(item: Notification, index: int, titles: dict[str, str]) -> Node:
+    app, title = APP_BY_ID[item.app], titles[item.app]
     target: Event = Open(item.page) if item.page is not None else Launch(item.app)
     return Node(
         axis="row",
@@ -141,13 +144,13 @@ def _notification_card(item: Notification, index: int) -> Node:
         on_tap=target,
         on_swipe_left=Dismiss(index),
         on_swipe_right=Dismiss(index),
-        label=f"{app.title}: {item.title}",
+        label=f"{title}: {item.title}",
         children=(
             Node(art=Art("app_icon", (app.icon, app.color)), width=36, height=36),
             Node(
                 grow=1,
                 children=(
-                    Node(text=f"{app.title} \u2022 {item.title}", style="label", lines=1),
+                    Node(text=f"{title} \u2022 {item.title}", style="label", lines=1),
                     Node(text=item.text, style="body", color="on_surface_variant", lines=2),
                 ),
             ),
@@ -157,7 +160,8 @@ def _notification_card(item: Notification, index: int) -> Node:
 
 def _recents(system: SystemState, minute: int) -> Node:
     stacks = [stack for stack in reversed(system.stacks) if stack.app != "launcher"]
-    cards = tuple(_recent_card(stack.app, stack.pages[-1]) for stack in stacks)
+    titles = LANGUAGES[system.settings.language].apps
+    cards = tuple(_recent_card(stack.app, stack.pages[-1], titles[stack.app]) for stack in stacks)
     body = w.scroll(*cards, id="recents", gap=10, padding=(20, 0, 20, 24))
     return Node(
         children=(
@@ -173,8 +177,8 @@ def _recents(system: SystemState, minute: int) -> Node:
     )
 
 
-def _recent_card(app_id: str, page: Page) -> Node:
+def _recent_card(app_id: str, page: Page, title: str) -> Node:
     app = APP_BY_ID[app_id]
     subtitle = "" if page.name == "main" else page.name.replace("_", " ").capitalize()
     leading = Node(art=Art("app_icon", (app.icon, app.color)), width=44, height=44)
-    return w.card(w.list_item(app.title, subtitle, leading=leading, on_tap=Launch(app_id)))
+    return w.card(w.list_item(title, subtitle, leading=leading, on_tap=Launch(app_id)))

@@ -15,6 +15,7 @@ import msgspec
 
 from android_env_gym.phone.app import App, AppIcon, ContactCard, Context
 from android_env_gym.phone.apps import APP_BY_ID
+from android_env_gym.phone.languages import LANGUAGES
 from android_env_gym.phone.state import (
     Back,
     Copy,
@@ -101,7 +102,7 @@ def context(state: PhoneState, app: App[Any]) -> Context:
         config=state.config,
         settings=state.system.settings,
         contacts=_contacts(state),
-        installed=_icons(state.system.home_order),
+        installed=_icons(state.system.home_order, state.system.settings.language),
     )
 
 
@@ -150,9 +151,9 @@ def _contacts(state: PhoneState) -> tuple[ContactCard, ...]:
 
 
 @lru_cache(maxsize=32)
-def _icons(order: tuple[str, ...]) -> tuple[AppIcon, ...]:
-    apps = [APP_BY_ID[app_id] for app_id in order]
-    return tuple(AppIcon(app.id, app.title, app.icon, app.color) for app in apps)
+def _icons(order: tuple[str, ...], language: str) -> tuple[AppIcon, ...]:
+    titles = LANGUAGES[language].apps
+    return tuple(AppIcon(name, titles[name], APP_BY_ID[name].icon, APP_BY_ID[name].color) for name in order)
 
 
 def _app_of_state(data: Any) -> App[Any]:

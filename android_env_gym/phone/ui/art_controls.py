@@ -103,20 +103,25 @@ def analog_clock(canvas: Canvas, hour: int, minute: int, second: int = -1) -> No
 
 
 def dial(canvas: Canvas, value: int, inner: int = 0) -> None:
-    """The face of a time picker: `value` in 0..59 minutes, or 1..12 hours when `inner` is 12."""
+    """The face of a time picker: `value` in 0..59 minutes, or an hour of 12 or 24 when `inner` is that."""
     canvas.circle(50, 50, 50, "surface_container_highest")
     count = 12
-    angle = value / (12 if inner == 12 else 60) * math.tau
-    x, y = 50 + 39 * math.sin(angle), 50 - 39 * math.cos(angle)
+    angle = value / (12 if inner else 60) * math.tau
+    reach = 25 if inner == 24 and not 1 <= value <= 12 else 39
+    x, y = 50 + reach * math.sin(angle), 50 - reach * math.cos(angle)
     canvas.line(((50, 50), (x, y)), 1.0, "primary")
     canvas.circle(50, 50, 1.6, "primary")
-    canvas.circle(x, y, 9.5, "primary")
+    canvas.circle(x, y, 7.5 if inner == 24 else 9.5, "primary")
     for index in range(count):
         spot = index / count * math.tau
-        label = str(index or 12) if inner == 12 else f"{index * 5:02d}"
-        chosen = index % 12 == value % 12 if inner == 12 else index * 5 == value
+        label = str(index or 12) if inner else f"{index * 5:02d}"
+        chosen = (index or 12) == (value if inner == 24 else value % 12 or 12) if inner else index * 5 == value
         color = "on_primary" if chosen else "on_surface"
         canvas.text(label, 50 + 39 * math.sin(spot), 50 - 39 * math.cos(spot), 7.2, color, 400)
+        if inner == 24:
+            late = (index + 12) % 24 if index else 0
+            color = "on_primary" if late == value else "on_surface"
+            canvas.text(f"{late:02d}", 50 + 25 * math.sin(spot), 50 - 25 * math.cos(spot), 7.2, color, 400)
 
 
 def logo(canvas: Canvas, string: str, color: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from android_env_gym.phone.app import Context
 from android_env_gym.phone.apps.browser.screens import favicon
 from android_env_gym.phone.apps.browser.state import (
@@ -17,6 +15,7 @@ from android_env_gym.phone.apps.browser.state import (
     Visit,
     Visited,
 )
+from android_env_gym.phone.dates import long_date
 from android_env_gym.phone.state import Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Node
@@ -84,7 +83,7 @@ def history(state: BrowserState, context: Context) -> Node:
     for visit in state.history:
         if wanted not in visit.title.casefold() and wanted not in visit.url:
             continue
-        if (title := _day(visit.at, context.now)) != day:
+        if (title := _day(visit.at, context)) != day:
             rows.append(w.section(title))
             day = title
         rows.append(_visit(visit))
@@ -107,10 +106,9 @@ def _visit(visit: Visit) -> Node:
     )
 
 
-def _day(at: int, now: int) -> str:
-    moment = datetime.fromtimestamp(at / 1000, UTC)
-    date = f"{moment:%B} {moment.day}, {moment.year}"
-    age = now // DAY_MS - at // DAY_MS
+def _day(at: int, context: Context) -> str:
+    date = long_date(at, context.settings)
+    age = context.now // DAY_MS - at // DAY_MS
     return f"Today - {date}" if age == 0 else f"Yesterday - {date}" if age == 1 else date
 
 

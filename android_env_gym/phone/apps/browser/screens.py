@@ -23,7 +23,7 @@ from android_env_gym.phone.apps.browser.state import (
     ToggleBookmark,
     Visited,
 )
-from android_env_gym.phone.state import Page, Pop, SetField, ShowDialog
+from android_env_gym.phone.state import DeviceSettings, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Node
 from android_env_gym.phone.web import internet, prose
@@ -80,6 +80,8 @@ def main(state: BrowserState, context: Context) -> Node:
     menu = _menu(state, url) if context.page.dialog == "menu" else None
     if url == NEW_TAB:
         return w.screen(_bar(state, _home_mark()), _new_tab_page(state), dialog=menu)
+    if not context.settings.online:
+        return w.screen(_bar(state, _address_pill(url)), _offline(context.settings), dialog=menu)
     document = load(request(state, context))
     if context.page.dialog == "find":
         bar, document = _find_bar(context.page, document)
@@ -87,6 +89,16 @@ def main(state: BrowserState, context: Context) -> Node:
         bar = _bar(state, _address_pill(url))
     body = w.scroll(*document.body, id="page")
     return w.screen(bar, body, bottom=document.bottom, dialog=menu or document.dialog)
+
+
+def _offline(settings: DeviceSettings) -> Node:
+    """Return what stands in place of a page while the phone does not reach the internet."""
+    why = "Turn off Airplane mode" if settings.airplane_mode else "Turn on mobile data or Wi-Fi"
+    return w.column(
+        w.empty_state("wifi-off", f"You are offline. {why} and reload."),
+        w.row(w.button("Reload", Reload()), justify="center", padding=(0, 0, 0, 48)),
+        grow=1,
+    )
 
 
 def _bar(state: BrowserState, middle: Node) -> Node:

@@ -27,6 +27,8 @@ from android_env_gym.phone.ui.node import Art, Event, Node
 FACE = 256.0
 MARK = 48.0
 RADIUS = 0.39 * FACE  # where the picture has its numbers
+INNER_RADIUS = 0.25 * FACE  # where it has those of the afternoon, in 24 hours
+INNER_MARK = 32.0  # what the ring of the afternoon leaves to a number
 
 
 def with_fab(body: Node, icon: str, on_tap: Event, label: str) -> Node:
@@ -37,25 +39,26 @@ def with_fab(body: Node, icon: str, on_tap: Event, label: str) -> Node:
 def alarms(state: ClockState, context: Context) -> Node:
     """Return the list of alarms, by time of day; the card in the page's field "open" is unfolded."""
     shown = context.page.field("open")
-    cards = tuple(_card(alarm, str(alarm.key) == shown, context.now) for alarm in state.alarms)
+    cards = tuple(_card(alarm, str(alarm.key) == shown, context) for alarm in state.alarms)
     empty = w.empty_state("alarm-off", "No alarms")
     body = w.scroll(*(cards or (empty,)), id="alarms", gap=3, padding=(12, 0, 12, 96))
     return with_fab(body, "plus", PickTime(), "Add alarm")
 
 
-def _card(alarm: Alarm, is_open: bool, now: int) -> Node:
+def _card(alarm: Alarm, is_open: bool, context: Context) -> Node:
+    time = alarm.shown(context.settings.use_24_hour)
     ink = "on_surface" if alarm.enabled else "on_surface_variant"
-    words = [w.text(alarm.time, "title_large", color=ink), w.text(schedule(alarm, now), "caption_small", lines=1)]
+    words = [w.text(time, "title_large", color=ink), w.text(schedule(alarm, context.now), "caption_small", lines=1)]
     if alarm.label and not is_open:
         words.insert(0, w.text(alarm.label, "label", color=ink, lines=1))
     key = alarm.key
     fold = w.icon("chevron-up" if is_open else "chevron-down", 20, "on_surface_variant")
     if is_open:
-        words[0] = Node(children=(words[0],), on_tap=PickTime(key), label=f"Edit time {alarm.time}")
+        words[0] = Node(children=(words[0],), on_tap=PickTime(key), label=f"Edit time {time}")
     head = w.row(
         w.column(*words, grow=1),
         fold,
-        w.switch(alarm.enabled, SwitchAlarm(key, not alarm.enabled), alarm.time),
+        w.switch(alarm.enabled, SwitchAlarm(key, not alarm.enabled), time),
         gap=10,
     )
     return w.card(
@@ -64,7 +67,7 @@ def _card(alarm: Alarm, is_open: bool, now: int) -> Node:
         fill="surface_container",
         padding=(16, 1, 12, 1),
         on_tap=SetField("open", "" if is_open else str(key)),
-        label=f"Alarm {alarm.time}",
+        label=f"Alarm {time}",
     )
 
 
@@ -142,15 +145,17 @@ def _picker(context: Context) -> Node:
     page = context.page
     hour, minute, half = int(page.field("hour")), int(page.field("minute")), page.field("half")
     picks_minute = page.field("picking") == "minute"
+    halves = (w.column(_half("AM", half), _half("PM", half)),) if half else ()
     clock = w.row(
-        _part(str(hour), not picks_minute, SetField("picking", "hour"), f"{hour} hours"),
+        _part(str(hour) if half else f"{hour:02d}", not picks_minute, SetField("picking", "hour"), f"{hour} hours"),
         w.text(":", "display"),
         _part(f"{minute:02d}", picks_minute, SetField("picking", "minute"), f"{minute} minutes"),
-        w.column(_half("AM", half), _half("PM", half)),
+        *halves,
         gap=8,
         justify="center",
     )
-    dial = _dial(tuple(range(0, 60, 5)), minute, True) if picks_minute else _dial(tuple(range(1, 13)), hour, False)
+    hours = tuple(range(1, 13)) if half else tuple(range(24))
+    dial = _dial(tuple(range(0, 60, 5)), minute, True) if picks_minute else _dial(hours, hour, False)
     return w.column(
         w.text("Select time", "label", color="on_surface_variant"),
         clock,
@@ -192,21 +197,24 @@ def _half(name: str, now: str) -> Node:
 
 
 def _dial(values: tuple[int, ...], now: int, minutes: bool) -> Node:
-    """Return the face of the picker: its picture, and a touch target over each of its twelve numbers."""
-    marks = [Node(art=Art("dial", (now, 0 if minutes else 12)), place="fill")]
+    """Return the face of the picker: its picture, and a touch target over each of its numbers."""
+    marks = [Node(art=Art("dial", (now, 0 if minutes else len(values))), place="fill")]
+    size = MARK if len(values) == 12 else INNER_MARK
     for value in values:
         angle = 2 * math.pi * (value / 60 if minutes else value / 12)
-        left = FACE / 2 + RADIUS * math.sin(angle) - MARK / 2
-        top = FACE / 2 - RADIUS * math.cos(angle) - MARK / 2
-        marks.append(Node(children=(_mark(value, value == now, minutes),), place="top-left", padding=(left, top, 0, 0)))
+        radius = INNER_RADIUS if len(values) == 24 and not 1 <= value <= 12 else RADIUS
+        left = FACE / 2 + radius * math.sin(angle) - size / 2
+        top = FACE / 2 - radius * math.cos(angle) - size / 2
+        mark = _mark(value, value == now, minutes, size)
+        marks.append(Node(children=(mark,), place="top-left", padding=(left, top, 0, 0)))
     return w.stack(*marks, width=FACE, height=FACE)
 
 
-def _mark(value: int, on: bool, minutes: bool) -> Node:
+def _mark(value: int, on: bool, minutes: bool, size: float) -> Node:
     event: Event = SetField("minute", str(value)) if minutes else PickHour(value)
     return Node(
-        width=MARK,
-        height=MARK,
+        width=size,
+        height=size,
         on_tap=event,
         label=f"{value} minutes" if minutes else f"{value} o\u2019clock",
         class_name="RadioButton",

@@ -82,7 +82,7 @@ class Clock(App[ClockState]):
 
     def tick(self, state: ClockState, context: Context) -> Updated:
         """Ring the alarms and timers whose time has come: each posts a notification."""
-        state, alarms = _ring_alarms(state, context.now)
+        state, alarms = _ring_alarms(state, context)
         state, timers = _ring_timers(state, context.now)
         return state, (*alarms, *timers)
 
@@ -144,6 +144,8 @@ def _update_dialogs(state: ClockState, event: Event, context: Context) -> Update
             if key:
                 hour, minute = _alarm(state, key).hour, _alarm(state, key).minute
             values = {"hour": str(hour % 12 or 12), "minute": str(minute), "half": "AM" if hour < 12 else "PM"}
+            if context.settings.use_24_hour:
+                values |= {"hour": str(hour), "half": ""}
             fields = tuple(SetField(name, value) for name, value in values.items())
             return state, (*fields, SetField("picking", "hour"), ShowDialog("time", str(key)))
         case PickHour(hour):
@@ -159,7 +161,8 @@ def _update_dialogs(state: ClockState, event: Event, context: Context) -> Update
 
 def _save_time(state: ClockState, context: Context) -> Updated:
     page = context.page
-    hour = int(page.field("hour")) % 12 + (12 if page.field("half") == "PM" else 0)
+    hour, half = int(page.field("hour")), page.field("half")
+    hour = hour % 12 + (12 if half == "PM" else 0) if half else hour
     minute = int(page.field("minute"))
     key = int(page.field("dialog_arg"))
     if key:
@@ -241,12 +244,14 @@ def _pressed(watch: Stopwatch, button: str, now: int) -> Stopwatch:
     return replace(watch, running_since=now)
 
 
-def _ring_alarms(state: ClockState, now: int) -> Updated:
+def _ring_alarms(state: ClockState, context: Context) -> Updated:
+    now = context.now
     due = [item for item in state.alarms if item.enabled and next_ring(item) <= now]
     events = []
     for alarm in due:
         state = _with_alarm(state, alarm.key, enabled=bool(alarm.days), armed_at=now)
-        events.append(Notify(Notification("clock", "Alarm", f"{alarm.time} {alarm.label}".strip(), Page("clock"))))
+        told = f"{alarm.shown(context.settings.use_24_hour)} {alarm.label}".strip()
+        events.append(Notify(Notification("clock", "Alarm", told, Page("clock"))))
     return state, tuple(events)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from android_env_gym.phone.app import Context
 from android_env_gym.phone.apps.clock import alarm_screens
 from android_env_gym.phone.apps.clock.cities import CITIES
@@ -22,9 +20,9 @@ from android_env_gym.phone.apps.clock.state import (
     Timer,
     TimerKey,
     ToggleTimer,
-    show_time,
 )
-from android_env_gym.phone.state import Pop, SetField, ShowDialog
+from android_env_gym.phone.dates import short_full_date, time_of_day
+from android_env_gym.phone.state import DeviceSettings, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Event, Node
 
@@ -60,27 +58,26 @@ def entered_seconds(entry: str) -> int:
 
 
 def _world(state: ClockState, context: Context) -> Node:
-    moment = datetime.fromtimestamp(context.now / SECOND_MS, UTC)
+    today = short_full_date(context.now, context.settings)
     here = w.column(
-        w.text(show_time(moment.hour, moment.minute), "display_large", text_align="center"),
-        w.text(f"{moment:%a}, {moment:%b} {moment.day}", "body", text_align="center", color="on_surface_variant"),
+        w.text(time_of_day(context.now, context.settings), "display_large", text_align="center"),
+        w.text(today, "body", text_align="center", color="on_surface_variant"),
         padding=(16, 24, 16, 24),
         gap=4,
     )
-    rows = tuple(_city_row(city, context.now) for city in state.cities)
+    rows = tuple(_city_row(city, context.now, context.settings) for city in state.cities)
     return alarm_screens.with_fab(
         w.scroll(here, *rows, id="cities", gap=6, padding=(12, 0, 12, 96)), "plus", OpenCities(), "Add city"
     )
 
 
-def _city_row(city: str, now: int) -> Node:
+def _city_row(city: str, now: int, settings: DeviceSettings) -> Node:
     offset = CITIES[city][1]
     there = now // MINUTE_MS + offset
-    minute_of_day = there % (24 * 60)
     day = there // (24 * 60) - now // DAY_MS
     hours = f"{abs(offset) / 60:g} hr{'s' if abs(offset) != 60 else ''} {'ahead' if offset >= 0 else 'behind'}"
     note = f"{('Yesterday', 'Today', 'Tomorrow')[day + 1]}, {hours}" if offset else "Same time"
-    clock = w.text(show_time(*divmod(minute_of_day, 60)), "headline_small")
+    clock = w.text(time_of_day(there * MINUTE_MS, settings), "headline_small")
     return w.card(
         w.row(w.column(w.text(city, "title"), w.text(note, "caption"), grow=1), clock, gap=8),
         padding=(16, 12, 16, 12),

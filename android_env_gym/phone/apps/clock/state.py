@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from android_env_gym.phone.dates import show_time
 from android_env_gym.phone.state import AppState
 from android_env_gym.phone.ui.node import Event
 
@@ -37,8 +38,12 @@ class Alarm(msgspec.Struct, frozen=True):
 
     @property
     def time(self) -> str:
-        """Return its time as shown, e.g. "7:05 PM"."""
+        """Return its time as people say it, e.g. "7:05 PM"."""
         return show_time(self.hour, self.minute)
+
+    def shown(self, twenty_four: bool) -> str:
+        """Return its time as the Clock shows it, in 12 or `twenty_four` hours."""
+        return show_time(self.hour, self.minute, twenty_four)
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -168,11 +173,6 @@ class StopwatchButton(Event, frozen=True):
     """Press "toggle", "lap" or "reset" of the stopwatch."""
 
     button: Literal["toggle", "lap", "reset"]
-
-
-def show_time(hour: int, minute: int) -> str:
-    """Return a time of day as shown, e.g. "7:05 PM"."""
-    return f"{hour % 12 or 12}:{minute:02d} {'AM' if hour < 12 else 'PM'}"
 
 
 def read_time(text: str) -> tuple[int, int]:

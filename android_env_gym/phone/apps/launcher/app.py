@@ -5,11 +5,10 @@ The icons come with `Context.installed`, in the system's icon order.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 
 from android_env_gym.phone.app import App, AppIcon, Context
+from android_env_gym.phone.dates import full_date, time_of_day
 from android_env_gym.phone.state import AppState, Launch, Open, Page, Pop
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Event, Node
@@ -51,12 +50,11 @@ class Launcher(App[LauncherState]):
 
 def _home(context: Context) -> Node:
     icons = context.installed
-    moment = datetime.fromtimestamp(context.now / 1000, UTC)
     clock = Node(
         padding=(28, 36, 28, 0),
         children=(
-            Node(text=f"{moment.hour}:{moment.minute:02d}", style="display", color="#ffffff"),
-            Node(text=f"{moment:%A}, {moment:%B} {moment.day}", style="title", color="#ffffff"),
+            Node(text=time_of_day(context.now, context.settings), style="display", color="#ffffff"),
+            Node(text=full_date(context.now, context.settings), style="title", color="#ffffff"),
         ),
     )
     on_page, dock = icons[:-DOCK], icons[-DOCK:]

@@ -137,6 +137,8 @@ def _send(state: MessagesState, key: int, context: Context) -> tuple[MessagesSta
     text = context.page.field("draft").strip()
     if not text:
         return state, ()
+    if context.settings.airplane_mode:
+        return state, (Toast("Not sent. Turn off Airplane mode and try again"),)
     sent = Message(text, True, context.now)
     chats = tuple(
         replace(item, messages=(*item.messages, sent), archived=False) if item.key == key else item

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from android_env_gym.phone.app import Context
 from android_env_gym.phone.apps.messages.state import (
     Archive,
@@ -18,6 +16,7 @@ from android_env_gym.phone.apps.messages.state import (
     Send,
     StartChat,
 )
+from android_env_gym.phone.dates import short_date, time_of_day, weekday
 from android_env_gym.phone.state import Open, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Event, Node
@@ -46,7 +45,7 @@ def _inbox(state: MessagesState, context: Context) -> Node:
         (item for item in state.conversations if item.archived == archive and query in item.name.casefold()),
         key=lambda item: (not item.pinned, -item.last_at, item.key),
     )
-    rows = [_row(item, context.now, archive) for item in chats]
+    rows = [_row(item, context, archive) for item in chats]
     empty = w.empty_state("archive-outline" if archive else "message-outline", "No conversations")
     body = w.scroll(*rows, padding=(0, 4, 0, 88)) if rows else empty
     dialog = _row_actions(state, page) if page.dialog == "selected" else _list_menu(page, archive)
@@ -66,10 +65,10 @@ def _inbox(state: MessagesState, context: Context) -> Node:
     return w.screen(top, body, fab=new, dialog=dialog)
 
 
-def _row(chat: Conversation, now: int, archive: bool) -> Node:
+def _row(chat: Conversation, context: Context, archive: bool) -> Node:
     last = chat.messages[-1] if chat.messages else Message("", True, 0)
     preview = f"You: {last.text}" if last.mine else last.text
-    marks = [w.text(_when(last.at, now), "caption", color="primary" if chat.unread else "on_surface_variant")]
+    marks = [w.text(_when(last.at, context), "caption", color="primary" if chat.unread else "on_surface_variant")]
     if chat.pinned:
         marks.append(w.icon("pin", 16, "on_surface_variant"))
     elif chat.unread:
@@ -112,7 +111,7 @@ def _chat(chat: Conversation, context: Context) -> Node:
     page = context.page
     draft = page.field("draft")
     actions = (w.icon_button("dots-vertical", ShowDialog("menu"), "More options"),)
-    bubbles = [_bubble(item, context.now) for item in chat.messages[-SHOWN_MESSAGES:]]
+    bubbles = [_bubble(item, context) for item in chat.messages[-SHOWN_MESSAGES:]]
     empty = w.text(f"Texting with {chat.name}", "body", color="on_surface_variant", text_align="center")
     padding = (12, 12, 12, 12)
     body = w.scroll(*(bubbles or (empty,)), gap=6, padding=padding, id=f"chat{chat.key}", from_end=True)
@@ -149,12 +148,12 @@ def _chat_dialog(chat: Conversation, page: Page) -> Node | None:
     return None
 
 
-def _bubble(message: Message, now: int) -> Node:
+def _bubble(message: Message, context: Context) -> Node:
     fill, color = ("primary", "on_primary") if message.mine else ("surface_container_high", "on_surface")
     face = Node(
         children=(Node(text=message.text, style="body", color=color),), fill=fill, radius=18, padding=(14, 9, 14, 9)
     )
-    stamp = Node(text=_when(message.at, now), style="caption", color="on_surface_variant")
+    stamp = Node(text=_when(message.at, context), style="caption", color="on_surface_variant")
     side = "end" if message.mine else "start"
     inset = (56.0, 0.0, 0.0, 0.0) if message.mine else (0.0, 0.0, 56.0, 0.0)
     return Node(children=(face, stamp), align=side, gap=2, padding=inset)
@@ -174,10 +173,10 @@ def _new(context: Context) -> Node:
     return w.screen(w.top_bar("New conversation", back=Pop()), w.column(to, w.scroll(*rows, id="people"), grow=1))
 
 
-def _when(at: int, now: int) -> str:
+def _when(at: int, context: Context) -> str:
     if not at:
         return ""
-    moment, today = datetime.fromtimestamp(at / 1000, UTC), datetime.fromtimestamp(now / 1000, UTC)
-    if moment.date() == today.date():
-        return f"{moment.hour}:{moment.minute:02d}"
-    return f"{moment:%a}" if now - at < 6 * DAY_MS else f"{moment:%b} {moment.day}"
+    if at // DAY_MS == context.now // DAY_MS:
+        return time_of_day(at, context.settings)
+    recent = context.now - at < 6 * DAY_MS
+    return weekday(at, context.settings) if recent else short_date(at, context.settings)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from android_env_gym.phone.app import Context
 from android_env_gym.phone.apps.notes.cards import color_sheet
 from android_env_gym.phone.apps.notes.palette import background
@@ -22,6 +20,7 @@ from android_env_gym.phone.apps.notes.state import (
     SetChecklist,
     Share,
 )
+from android_env_gym.phone.dates import short_date, time_of_day
 from android_env_gym.phone.state import Focus, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Event, Node
@@ -78,7 +77,7 @@ def _top_bar(note: Note) -> Node:
 
 
 def _bottom_bar(note: Note, context: Context) -> Node:
-    edited = _edited(note.edited, context.now)
+    edited = f"Edited {_edited(note.edited, context)}"
     return w.row(
         w.icon_button("plus-box-outline", ShowDialog("add"), "Add"),
         w.icon_button("palette-outline", ShowDialog("paint"), "Color"),
@@ -90,12 +89,9 @@ def _bottom_bar(note: Note, context: Context) -> Node:
     )
 
 
-def _edited(at: int, now: int) -> str:
-    moment = datetime.fromtimestamp(at / 1000, UTC)
-    if at // DAY_MS == now // DAY_MS:
-        hour = moment.hour % 12 or 12
-        return f"Edited {hour}:{moment.minute:02d} {'AM' if moment.hour < 12 else 'PM'}"
-    return f"Edited {moment:%b} {moment.day}"
+def _edited(at: int, context: Context) -> str:
+    today = at // DAY_MS == context.now // DAY_MS
+    return time_of_day(at, context.settings) if today else short_date(at, context.settings)
 
 
 def _field(

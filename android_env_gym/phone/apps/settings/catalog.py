@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from android_env_gym.phone import languages
 from android_env_gym.phone.apps.settings.row_types import (
     Choice,
     Footer,
@@ -40,12 +41,7 @@ RINGTONES = _same(
 )
 CHIMES = _same("Popcorn", "Bell", "Chime", "Duet", "Gentle gong", "Mallet", "Trill", "Whistle")
 ALARM_SOUNDS = _same("Bright morning", "Cuckoo clock", "Early bird", "Fresh start", "Rooster", "Sunny", "Timer")
-LANGUAGES = (
-    "English (United States)", "English (United Kingdom)", "Afrikaans", "Català", "Čeština", "Dansk", "Deutsch",
-    "Eesti", "Español", "Euskara", "Filipino", "Français", "Galego", "Hrvatski", "Indonesia", "Italiano", "Kiswahili",
-    "Latviešu", "Lietuvių", "Magyar", "Nederlands", "Norsk", "Polski", "Português", "Română", "Slovenčina",
-    "Suomi", "Svenska", "Tiếng Việt", "Türkçe",
-)  # fmt: skip
+LANGUAGES = tuple(languages.LANGUAGES)
 
 MAIN = (
     Link("network", "Network & internet", "Mobile, Wi-Fi, hotspot", "wifi", "#1a73e8"),

@@ -24,6 +24,10 @@ from android_env_gym.phone.ui.node import Node
 def internet(state: SettingsState, context: Context) -> Node:
     """Return the Wi-Fi switch and, while it is on, the networks in range, the connected one first."""
     settings = context.settings
+    if settings.airplane_mode:
+        body = [w.switch_item("Wi-Fi", False, None, enabled=False)]
+        body.append(w.empty_state("airplane", "To see available networks, turn Airplane mode off"))
+        return sub_page("Internet", *body)
     body = [row_node(Switch("wifi", "Wi-Fi"), state, context)]
     if settings.wifi:
         ordered = sorted(state.networks, key=lambda item: item.name != settings.wifi_network)
@@ -85,7 +89,7 @@ def wifi_network(state: SettingsState, context: Context) -> Node:
 def connected(state: SettingsState, context: Context) -> Node:
     """Return "Connected devices": pairing, known devices, connection switches."""
     known = [item for item in state.devices if item.paired]
-    on = context.settings.bluetooth
+    on = context.settings.radio("bluetooth")
     pair = w.list_item("Pair new device", leading=w.icon("plus", 24, "primary"), on_tap=open_page("pair"))
     switches = (
         Switch("bluetooth", "Bluetooth"),

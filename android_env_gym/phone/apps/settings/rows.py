@@ -95,9 +95,8 @@ def footer(text: str) -> Node:
 def subtitle_of(link: Link, state: SettingsState, context: Context) -> str:
     """Return what stands under a link: the present value where there is one, else the catalogue's words."""
     settings = context.settings
-    network = settings.wifi_network or "Not connected"
     live = {
-        "internet": network if settings.wifi else ("Mobile data" if settings.mobile_data else "Off"),
+        "internet": _internet(settings),
         "hotspot": _on_off(settings.hotspot),
         "data_saver": _on_off(state.preferences.data_saver),
         "do_not_disturb": _on_off(settings.do_not_disturb),
@@ -120,6 +119,14 @@ def choice_dialog(state: SettingsState, context: Context) -> Node | None:
     options = tuple(w.radio_item(label, value == now, Choose(setting, value)) for value, label in found.options)
     close = w.button("Cancel", ShowDialog(""), kind="text")
     return w.dialog(found.title, w.column(*options, padding=(8, 0, 8, 0)), (close,), dismiss=ShowDialog(""))
+
+
+def _internet(settings: DeviceSettings) -> str:
+    if settings.airplane_mode:
+        return "Airplane mode is on"
+    if settings.wifi:
+        return settings.wifi_network or "Not connected"
+    return "Mobile data" if settings.mobile_data else "Off"
 
 
 def _on_off(on: bool) -> str:

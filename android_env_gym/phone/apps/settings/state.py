@@ -70,7 +70,6 @@ class Preferences(msgspec.Struct, frozen=True):
     bluetooth_scanning: bool = False
     automatic_sync: bool = True
     automatic_time: bool = True
-    use_24_hour: bool = False
     spell_checker: bool = True
     one_handed_mode: bool = False
     quick_tap: bool = False
