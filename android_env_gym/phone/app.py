@@ -35,7 +35,8 @@ class AppIcon(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What the system tells an app: the page to show, the clock, settings, shared contacts, installed apps.
+    """What the system tells an app: the page to show, the clock, settings, shared contacts, installed apps, and how
+    the screen is held.
 
     `now` is virtual milliseconds since the epoch (UTC), rounded down to the minute, or to the second for
     an app with `shows_seconds`, so that equal contexts give equal views.
@@ -47,6 +48,7 @@ class Context(msgspec.Struct, frozen=True):
     settings: DeviceSettings
     contacts: tuple[ContactCard, ...] = ()
     installed: tuple[AppIcon, ...] = ()
+    landscape: bool = False
 
 
 class App(Generic[S]):

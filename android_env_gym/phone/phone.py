@@ -17,11 +17,10 @@ from android_env_gym.devices.base import DeviceInfo, UiNode
 from android_env_gym.phone.apps import APP_BY_ID
 from android_env_gym.phone.state import DeviceConfig, Home, Page, PhoneState, Stack, SystemState
 from android_env_gym.phone.system.gestures import perform
-from android_env_gym.phone.system.keyboard import HEIGHT as KEYBOARD_HEIGHT
 from android_env_gym.phone.system.keyboard import is_shown
-from android_env_gym.phone.system.panels import GESTURE_HEIGHT
 from android_env_gym.phone.system.reduce import advance, front, handle, stopped, with_scroll, with_system
 from android_env_gym.phone.system.screen import root
+from android_env_gym.phone.ui.caret import caret_line
 from android_env_gym.phone.ui.layout import Laid, Placed, layout
 from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.ui.paint import paint
@@ -97,8 +96,8 @@ class SimPhone:
         if state.system.screen_on:
             laid = self._layout()
             state = perform(state, laid, action)
-            if state.system.focus != self._state.system.focus:
-                state = _reveal_focus(state, laid)
+            if state.system.focus and _typed_in(state) != _typed_in(self._state):
+                state = _reveal_focus(state)
         waited = int(action.seconds * 1000) if isinstance(action, Wait) else ACTION_MS
         self._set(advance(state, waited + self._config.latency_ms))
 
@@ -143,7 +142,7 @@ class SimPhone:
 
     def _layout(self) -> Laid:
         if self._laid is None:
-            self._laid = _layout(self._state, root(self._state))
+            self._laid = laid_out(self._state)
         return self._laid
 
 
@@ -153,10 +152,13 @@ def screen_size(state: PhoneState) -> tuple[int, int]:
     return (height, width) if state.system.rotation % 2 else (width, height)
 
 
-def _layout(state: PhoneState, tree: Node) -> Laid:
+def laid_out(state: PhoneState, tree: Node | None = None, *, clipped: bool = True) -> Laid:
+    """Return the screen of `state` (or the view tree `tree` on it) laid out, as `layout` says."""
     config = state.config
     scale = config.font_scale * FONT_SCALES[state.system.settings.font_size]
-    return layout(tree, *screen_size(state), config.density, scale, dict(front(state).scroll))
+    return layout(
+        tree or root(state), *screen_size(state), config.density, scale, dict(front(state).scroll), clipped=clipped
+    )
 
 
 def _what_is_shown(state: PhoneState) -> tuple[object, ...]:
@@ -173,24 +175,38 @@ def _at_home(state: PhoneState) -> PhoneState:
     return handle(state, Home())
 
 
-def _reveal_focus(state: PhoneState, laid: Laid) -> PhoneState:
-    """Scroll so that the keyboard does not hide the field that has just got the focus, as Android does."""
-    found = _field_in_scroll(laid.root, state.system.focus, None) if is_shown(state.system) else None
+def _reveal_focus(state: PhoneState) -> PhoneState:
+    """Scroll so that the caret of the focused field can be seen above the keyboard, as Android does."""
+    system = state.system
+    if not is_shown(system):
+        return state
+    laid = laid_out(state, clipped=False)
+    found = _field_in_scroll(laid.root, system.focus, None)
     if found is None:
         return state
     field, container = found
-    keyboard_top = laid.height - (KEYBOARD_HEIGHT + GESTURE_HEIGHT) * laid.density
-    hidden = field.top + field.height + FOCUS_MARGIN_PX - keyboard_top
-    if hidden <= 0:
-        return state
-    return with_scroll(state, container.node.scroll, container.offset + hidden / laid.density)
+    top, bottom = field.top, field.top + field.height
+    if bottom - top > container.height:
+        top, bottom = caret_line(field, laid.density)
+    margin = min(FOCUS_MARGIN_PX, max(0, container.height - (bottom - top)))
+    hidden_below = bottom + margin - (container.top + container.height)
+    hidden_above = container.top - top
+    moved = hidden_below if hidden_below > 0 else -hidden_above if hidden_above > 0 else 0
+    offset = min(max(container.offset + moved / laid.density, 0.0), container.scroll_max)
+    return with_scroll(state, container.node.scroll, offset) if moved else state
 
 
 def _field_in_scroll(placed: Placed, field: str, container: Placed | None) -> tuple[Placed, Placed] | None:
     if placed.node.field == field:
         return None if container is None else (placed, container)
-    inner = placed if placed.node.scroll else container
+    inner = placed if placed.node.scroll and placed.node.axis == "column" else container
     for child in placed.children:
         if (found := _field_in_scroll(child, field, inner)) is not None:
             return found
     return None
+
+
+def _typed_in(state: PhoneState) -> tuple[object, ...]:
+    """Return what a person who types looks at: the field, its page's texts, the caret, whether there is a keyboard."""
+    system = state.system
+    return system.focus, system.caret, system.keyboard.hidden, front(state).fields

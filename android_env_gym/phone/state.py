@@ -161,6 +161,11 @@ class PhoneState(msgspec.Struct, frozen=True):
     apps: tuple[AppState, ...]
 
 
+def is_landscape(state: PhoneState) -> bool:
+    """Return whether the screen, as it is held now, is wider than high."""
+    return (state.config.width > state.config.height) != bool(state.system.rotation % 2)
+
+
 # --- events that the system handles; an app's view may carry them and an app's update may return them ---
 
 

@@ -17,6 +17,7 @@ from android_env_gym.phone.state import (
     ShowShade,
     SystemState,
     Toast,
+    is_landscape,
 )
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Event, Node
@@ -49,12 +50,12 @@ def status_bar(settings: DeviceSettings, minute: int, color: str, unread: int) -
         if shown
     ]
     battery = "battery-heart-variant" if settings.battery_saver else "battery-80"
-    left = [Node(text=time_of_day(minute * 60_000, settings), style="label", color=color)]
+    left = [Node(text=time_of_day(minute * 60_000, settings), style="label_fixed", color=color)]
     if unread:
         left.append(Node(icon="message-outline", icon_size=14, color=color, label=f"{unread} notifications"))
     right = [Node(icon=name, icon_size=15, color=color) for name in (*signs, battery)]
     if settings.battery_percentage:
-        right.append(Node(text="80%", style="label", color=color))
+        right.append(Node(text="80%", style="label_fixed", color=color))
     return Node(
         axis="row",
         height=STATUS_HEIGHT,
@@ -71,14 +72,16 @@ def shade(state: PhoneState) -> Node:
     system = state.system
     if system.shade == "recents":
         return _recents(system, state.now // 60_000)
-    body = _quick_settings(system.settings) if system.shade == "quick" else _notifications(system)
+    columns = 4 if is_landscape(state) else 2
+    body = _quick_settings(system.settings, columns) if system.shade == "quick" else _notifications(system, columns)
     panel = Node(
-        children=(status_bar(system.settings, state.now // 60_000, "on_surface", 0), *body),
+        children=(
+            status_bar(system.settings, state.now // 60_000, "on_surface", 0),
+            w.scroll(*body, id="shade", gap=8, grow=0),
+        ),
         fill="surface_container",
-        radius=0,
         padding=(0, 0, 0, 16),
         gap=8,
-        place="fill",
         id="notification_panel",
     )
     below = Node(grow=1, on_tap=ShowShade(""), fill="surface_container")
@@ -110,21 +113,21 @@ def _tile(setting: str, icon: str, label: str, settings: DeviceSettings) -> Node
     )
 
 
-def _tile_rows(settings: DeviceSettings, count: int) -> tuple[Node, ...]:
+def _tile_rows(settings: DeviceSettings, count: int, columns: int) -> tuple[Node, ...]:
     tiles = [_tile(*tile, settings) for tile in TILES[:count]]
     return tuple(
-        Node(axis="row", gap=8, padding=(12, 0, 12, 0), children=tuple(tiles[index : index + 2]))
-        for index in range(0, count, 2)
+        Node(axis="row", gap=8, padding=(12, 0, 12, 0), children=tuple(tiles[index : index + columns]))
+        for index in range(0, count, columns)
     )
 
 
-def _quick_settings(settings: DeviceSettings) -> tuple[Node, ...]:
+def _quick_settings(settings: DeviceSettings, columns: int) -> tuple[Node, ...]:
     brightness = Node(padding=(16, 4, 16, 4), children=(w.slider("brightness", settings.brightness, "Brightness"),))
-    return (brightness, *_tile_rows(settings, len(TILES)))
+    return (brightness, *_tile_rows(settings, len(TILES), columns))
 
 
-def _notifications(system: SystemState) -> tuple[Node, ...]:
-    head = Node(children=_tile_rows(system.settings, 4), gap=8)
+def _notifications(system: SystemState, columns: int) -> tuple[Node, ...]:
+    head = Node(children=_tile_rows(system.settings, 4, columns), gap=8)
     if not system.notifications:
         return (head, w.text("No notifications", "body", text_align="center", padding=(0, 24, 0, 24)))
     titles = LANGUAGES[system.settings.language].apps

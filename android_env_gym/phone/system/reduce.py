@@ -40,10 +40,12 @@ from android_env_gym.phone.state import (
     SystemEvent,
     Toast,
     Unscroll,
+    is_landscape,
 )
 from android_env_gym.phone.system import keyboard
 from android_env_gym.phone.ui.hit import field_node
 from android_env_gym.phone.ui.node import Event, Node, Slid
+from android_env_gym.phone.ui.popups import POP_UP
 from android_env_gym.phone.world.edit import put_app, put_settings
 
 replace = msgspec.structs.replace
@@ -103,6 +105,7 @@ def context(state: PhoneState, app: App[Any]) -> Context:
         settings=state.system.settings,
         contacts=_contacts(state),
         installed=_icons(state.system.home_order, state.system.settings.language),
+        landscape=is_landscape(state),
     )
 
 
@@ -256,7 +259,7 @@ def _unscroll(state: PhoneState, event: Unscroll) -> Handled:
 
 
 def _show_dialog(state: PhoneState, event: ShowDialog) -> Handled:
-    page = replace(front(state), dialog=event.dialog)
+    page = replace(front(with_scroll(state, POP_UP, None)), dialog=event.dialog)
     if event.dialog:
         page = page.with_field("dialog_arg", event.arg)
     return with_system(with_front(state, page), **_UNFOCUSED), ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from android_env_gym.phone.state import EditMenu, PhoneState
+from android_env_gym.phone.state import EditMenu, PhoneState, is_landscape
 from android_env_gym.phone.system import keyboard, panels
 from android_env_gym.phone.system.reduce import front, page_view
 from android_env_gym.phone.ui import widgets as w
@@ -18,7 +18,7 @@ def root(state: PhoneState) -> Node:
     page_in_front = front(state)
     at_home = (page_in_front.app, page_in_front.name) == ("launcher", "main")
     bar = _status_bar(system.settings, state.now // 60_000, "#ffffff" if at_home else "on_surface", state)
-    below = (keyboard.view(system.keyboard),) if keyboard.is_shown(system) else ()
+    below = (keyboard.view(system.keyboard, is_landscape(state)),) if keyboard.is_shown(system) else ()
     view = page_view(state)
     if system.focus:
         view = with_focus(view, system.focus, system.selected, system.caret)

@@ -28,6 +28,15 @@ def place_of_caret(placed: Placed, density: float) -> tuple[int, int]:
     return row, texts.measure(line[: caret - starts[row]], font.weight, font.size)
 
 
+def caret_line(field: Placed, density: float) -> tuple[int, int]:
+    """Return top and bottom in pixels of the line with the caret of a focused text field."""
+    leaf = next((child for child in field.children if child.lines), None)
+    if leaf is None or leaf.font is None:
+        return field.top, field.top + field.height
+    top = first_line(leaf, density)[1] + place_of_caret(leaf, density)[0] * leaf.font.line
+    return top, top + leaf.font.line
+
+
 def caret_at(field: Placed, x: int, y: int, density: float) -> int:
     """Return the caret that a tap at the pixel sets in a text field.
 

@@ -6,10 +6,11 @@ and accessibility tree walk only what can be seen, and see the same boxes.
 Rules beyond `Node`'s docstring:
 - Padding is (left, top, right, bottom). A leaf is as large as its content, an art leaf without height is square.
 - In a row, `grow` children share what the others leave; if the others need too much, the widest free ones shrink.
-- In a column, `grow` children share what is left (their natural height if the column's height is free); without
-  `grow` children, scroll containers shrink until the rest fits.
+- In a column, `grow` children share what is left (their natural height if the column's height is free); if nothing
+  is left, scroll containers without `grow` shrink until the rest fits.
 - A stack child with a `place` other than "fill" keeps its natural size; words of `place` choose the edges.
-- A `scroll` node scrolls along its axis; a column's natural height is that of its whole content.
+- A `scroll` node scrolls along its axis; a column's natural height is that of its whole content. Empty boxes that
+  grow share what its content leaves free.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from android_env_gym.phone.ui.theme import text_style
 Box = tuple[int, int, int, int]
 _NO_PADDING = (0.0, 0.0, 0.0, 0.0)
 _ZERO = (0, 0, 0, 0)
+_FAR = 1_000_000  # pixels; no content is as long
 
 
 class Font(msgspec.Struct, frozen=True):
@@ -81,8 +83,9 @@ class Laid(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=512)
 def _font(style: str, density: float, font_scale: float) -> Font:
     entry = text_style(style)
-    em = entry.size * density * font_scale
-    return Font(texts.font_size(em), round(entry.line * density * font_scale), em, entry.weight)
+    scale = density * (1.0 if entry.fixed else font_scale)
+    em = entry.size * scale
+    return Font(texts.font_size(em), round(entry.line * scale), em, entry.weight)
 
 
 @lru_cache(maxsize=2048)
@@ -106,10 +109,11 @@ def _share(total: int, weights: list[float]) -> list[int]:
 class _Pass:
     """One layout run. Memo keys use `id(node)`; the root, held by the caller, keeps every node alive."""
 
-    def __init__(self, density: float, font_scale: float, scroll: Mapping[str, float]) -> None:
+    def __init__(self, density: float, font_scale: float, scroll: Mapping[str, float], clipped: bool) -> None:
         self.density = density
         self.font_scale = font_scale
         self.scroll = scroll
+        self.clipped = clipped
         self.scroll_max: dict[str, float] = {}
         self.widths: dict[tuple[int, int], int] = {}
         self.heights: dict[tuple[int, int], int] = {}
@@ -269,6 +273,8 @@ class _Pass:
             min(clip[2], left + width),
             min(clip[3], top + height),
         )
+        if not self.clipped:
+            inside = clip
         is_row = node.axis == "row"
         if is_row:
             gaps = int(node.gap * self.density + 0.5) * (len(node.children) - 1)
@@ -294,15 +300,12 @@ class _Pass:
             for child, w in zip(children, widths, strict=True)
         ]
         left = along - gap * (len(children) - 1) - sum(heights)
-        if node.scroll:
-            return heights, max(0, left)
-        growing = [index for index, child in enumerate(children) if child.grow]
-        if growing:
-            if left > 0:
-                for index, part in zip(growing, _share(left, [children[i].grow for i in growing]), strict=True):
-                    heights[index] = part
+        growing = [i for i, child in enumerate(children) if child.grow and not (node.scroll and child.children)]
+        if left > 0 and growing:
+            for index, part in zip(growing, _share(left, [children[i].grow for i in growing]), strict=True):
+                heights[index] = part
             return heights, 0
-        if left < 0:
+        if left < 0 and not node.scroll:
             for index, child in enumerate(children):
                 if left < 0 and child.scroll:
                     cut = min(-left, heights[index])
@@ -376,6 +379,8 @@ def layout(
     density: float = 1.5,
     font_scale: float = 1.0,
     scroll: Mapping[str, float] | None = None,
+    *,
+    clipped: bool = True,
 ) -> Laid:
     """Place `root` on a screen of `width_px` x `height_px` pixels.
 
@@ -386,10 +391,12 @@ def layout(
         density: Pixels per dp.
         font_scale: Factor on text sizes.
         scroll: Offset in dp per scroll container id; clamped to what there is.
+        clipped: False places what is scrolled away too, to find out where it is.
 
     Raises:
         UnknownNameError: a node names a text style that does not exist.
     """
-    run = _Pass(density, font_scale, scroll or {})
-    placed = run.place(root, 0, 0, width_px, height_px, (0, 0, width_px, height_px))
+    run = _Pass(density, font_scale, scroll or {}, clipped)
+    clip = (0, 0, width_px, height_px) if clipped else (-_FAR, -_FAR, _FAR, _FAR)
+    placed = run.place(root, 0, 0, width_px, height_px, clip)
     return Laid(placed, width_px, height_px, density, run.scroll_max)

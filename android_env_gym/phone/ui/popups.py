@@ -11,6 +11,7 @@ import msgspec
 from android_env_gym.phone.ui.node import Event, Node
 
 _PANEL = "surface_container_high"
+POP_UP = "pop_up"  # the scroll container that a panel is; one that does not fit the page scrolls
 
 
 def _on_panel(node: Node, panel: str) -> Node:
@@ -57,6 +58,7 @@ def dialog(
         radius=28,
         fill=_PANEL,
         place="center",
+        scroll=POP_UP,
         class_name="FrameLayout",
     )
     return Node(children=(panel,), axis="stack", modal=True, on_tap=dismiss, padding=(16, 24, 16, 24))
@@ -74,7 +76,8 @@ def menu(items: tuple[tuple[str, Event], ...], *, dismiss: Event, width: float =
         )
         for label, event in items
     )
-    panel = Node(children=rows, width=width, padding=(0, 8, 0, 8), radius=8, fill=_PANEL, shadow=2, place=place)
+    look = {"radius": 8.0, "fill": _PANEL, "shadow": 2}
+    panel = Node(children=rows, width=width, padding=(0, 8, 0, 8), place=place, scroll=POP_UP, **look)
     return Node(children=(panel,), axis="stack", modal=True, fill="none", on_tap=dismiss, padding=(8, 8, 8, 8))
 
 
@@ -84,7 +87,12 @@ def bottom_sheet(*children: Node, dismiss: Event, title: str = "") -> Node:
     heading = (Node(text=title, style="title_large", padding=(24, 0, 24, 12), lines=1),) if title else ()
     content = (_on_panel(child, "surface_container_low") for child in children)
     panel = Node(
-        children=(grip, *heading, *content, Node(height=16)), radius=28, fill="surface_container_low", shadow=1
+        children=(grip, *heading, *content, Node(height=16)),
+        radius=28,
+        fill="surface_container_low",
+        shadow=1,
+        scroll=POP_UP,
+        class_name="FrameLayout",
     )
     return Node(children=(Node(grow=1), panel), modal=True, on_tap=dismiss)
 

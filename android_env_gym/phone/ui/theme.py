@@ -101,12 +101,16 @@ _DARK = {
 
 
 class TextStyle(msgspec.Struct, frozen=True):
-    """A text style: size and line height in sp, weight (400, 500 or 700), the colour role used by default."""
+    """A text style: size and line height in sp, weight (400, 500 or 700), the colour role used by default.
+
+    A `fixed` style is as large in dp whatever the font scale is, as the texts of Android's status bar and keyboard.
+    """
 
     size: float
     line: float
     weight: Literal[400, 500, 700] = 400
     color: str = "on_surface"
+    fixed: bool = False
 
 
 TEXT_STYLES: dict[str, TextStyle] = {
@@ -124,6 +128,9 @@ TEXT_STYLES: dict[str, TextStyle] = {
     "body_bold": TextStyle(16, 22, 700),
     "body_small": TextStyle(14, 20),
     "label": TextStyle(14, 20, 500),
+    "display_fixed": TextStyle(45, 52, fixed=True),
+    "label_fixed": TextStyle(14, 20, 500, fixed=True),
+    "title_fixed": TextStyle(18, 24, 500, fixed=True),
     "label_small": TextStyle(12, 16, 500),
     "caption": TextStyle(14, 20, 400, "on_surface_variant"),
     "caption_small": TextStyle(12, 16, 400, "on_surface_variant"),

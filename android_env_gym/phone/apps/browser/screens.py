@@ -26,6 +26,7 @@ from android_env_gym.phone.apps.browser.state import (
 from android_env_gym.phone.state import DeviceSettings, Page, Pop, SetField, ShowDialog
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Node
+from android_env_gym.phone.ui.popups import POP_UP
 from android_env_gym.phone.web import internet, prose
 from android_env_gym.phone.web.lookup import wordmark
 from android_env_gym.phone.web.site import Document, Go, Request, parse
@@ -87,8 +88,10 @@ def main(state: BrowserState, context: Context) -> Node:
         bar, document = _find_bar(context.page, document)
     else:
         bar = _bar(state, _address_pill(url))
-    body = w.scroll(*document.body, id="page")
-    return w.screen(bar, body, bottom=document.bottom, dialog=menu or document.dialog)
+    content, bottom = document.body, document.bottom
+    if context.landscape and bottom is not None:  # a bar that stays would leave no room above the keyboard
+        content, bottom = (*content, bottom), None
+    return w.screen(bar, w.scroll(*content, id="page"), bottom=bottom, dialog=menu or document.dialog)
 
 
 def _offline(settings: DeviceSettings) -> Node:
@@ -103,7 +106,7 @@ def _offline(settings: DeviceSettings) -> Node:
 
 def _bar(state: BrowserState, middle: Node) -> Node:
     count = Node(
-        children=(Node(text=str(len(state.tabs)), style="label", lines=1, text_align="center"),),
+        children=(Node(text=str(len(state.tabs)), style="label_fixed", lines=1, text_align="center"),),
         justify="center",
         width=24,
         height=24,
@@ -255,6 +258,7 @@ def _menu(state: BrowserState, url: str) -> Node:
         fill="surface_container",
         shadow=2,
         place="top-right",
+        scroll=POP_UP,
     )
     return Node(children=(panel,), axis="stack", modal=True, fill="none", on_tap=ShowDialog(""), padding=(8, 4, 8, 8))
 

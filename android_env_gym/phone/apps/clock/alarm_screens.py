@@ -148,7 +148,7 @@ def _picker(context: Context) -> Node:
     halves = (w.column(_half("AM", half), _half("PM", half)),) if half else ()
     clock = w.row(
         _part(str(hour) if half else f"{hour:02d}", not picks_minute, SetField("picking", "hour"), f"{hour} hours"),
-        w.text(":", "display"),
+        w.text(":", "display_fixed"),
         _part(f"{minute:02d}", picks_minute, SetField("picking", "minute"), f"{minute} minutes"),
         *halves,
         gap=8,
@@ -168,7 +168,7 @@ def _picker(context: Context) -> Node:
 def _part(text: str, on: bool, event: Event, label: str) -> Node:
     ink = "on_primary_container" if on else "on_surface"
     return Node(
-        children=(w.text(text, "display", color=ink, text_align="center"),),
+        children=(w.text(text, "display_fixed", color=ink, text_align="center"),),
         width=88,
         height=76,
         radius=8,

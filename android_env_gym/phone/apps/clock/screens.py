@@ -125,13 +125,13 @@ def _keypad(state: ClockState, entry: str) -> Node:
     rows = [w.row(*(_key(key) for key in keys), gap=12, justify="center") for keys in KEYPAD]
     start = w.fab("play", StartTimer(), "Start") if entered_seconds(entry) else Node(height=56)
     cancel = w.icon_button("delete-outline", SetField("adding", ""), "Cancel") if state.timers else Node(width=48)
-    return w.column(
+    return w.scroll(
         w.text(shown, "display", color=color, text_align="center", padding=(0, 8, 0, 16), lines=1),
         *rows,
         w.spacer(),
         w.row(cancel, start, Node(width=48), justify="center", gap=24, padding=(0, 8, 0, 16)),
+        id="keypad",
         gap=10,
-        grow=1,
     )
 
 
@@ -194,18 +194,24 @@ def _stopwatch(state: ClockState, context: Context) -> Node:
     for index in range(len(watch.laps) - 1, -1, -1):
         start = watch.laps[index - 1] if index else 0
         laps.append(_lap(index + 1, watch.laps[index] - start, watch.laps[index]))
-    shown = w.text(show_precise(total), "display_large", text_align="center", padding=(0, 64, 0, 48))
+    padding = (0, 0, 0, 0) if context.landscape else (0, 64, 0, 48)
+    shown = w.text(show_precise(total), "display_large", text_align="center", padding=padding)
     side: tuple[Event, str, str] = (StopwatchButton("reset"), "Reset", "refresh")
     lap: tuple[Event, str, str] = (StopwatchButton("lap"), "Lap", "timer-plus-outline")
-    buttons = w.row(
+    arrange = w.column if context.landscape else w.row
+    buttons = arrange(
         _round(*side) if total or watch.laps else Node(width=56),
         w.fab("pause" if running else "play", StopwatchButton("toggle"), "Pause" if running else "Start"),
         _round(*lap) if running else Node(width=56),
         justify="center",
-        gap=32,
+        align="center",
+        gap=8 if context.landscape else 32,
         padding=(0, 8, 0, 20),
     )
-    return w.column(shown, w.scroll(*laps, id="laps", padding=(32, 0, 32, 8)), buttons, grow=1)
+    times = (shown, w.scroll(*laps, id="laps", padding=(32, 0, 32, 8)))
+    if context.landscape:
+        return w.row(w.column(*times, grow=1), buttons, align="stretch", padding=(0, 0, 32, 0), grow=1)
+    return w.column(*times, buttons, grow=1)
 
 
 def _round(event: Event, label: str, icon: str) -> Node:

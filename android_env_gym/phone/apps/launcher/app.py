@@ -50,8 +50,11 @@ class Launcher(App[LauncherState]):
 
 def _home(context: Context) -> Node:
     icons = context.installed
+    low = context.landscape
     clock = Node(
-        padding=(28, 36, 28, 0),
+        axis="row" if low else "column",
+        padding=(28, 4, 28, 0) if low else (28, 36, 28, 0),
+        gap=24 if low else 0,
         children=(
             Node(text=time_of_day(context.now, context.settings), style="display", color="#ffffff"),
             Node(text=full_date(context.now, context.settings), style="title", color="#ffffff"),
@@ -63,7 +66,11 @@ def _home(context: Context) -> Node:
             clock,
             Node(grow=1),
             _grid(on_page, "#ffffff"),
-            Node(axis="row", padding=(12, 20, 12, 18), children=tuple(_icon(item, "#ffffff") for item in dock)),
+            Node(
+                axis="row",
+                padding=(12, 8, 12, 8) if low else (12, 20, 12, 18),
+                children=tuple(_icon(item, "#ffffff") for item in dock),
+            ),
         ),
         grow=1,
         on_swipe_up=Open(Page("launcher", "drawer")),

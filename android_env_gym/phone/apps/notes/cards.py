@@ -131,7 +131,7 @@ def _card_items(note: Note) -> list[Node]:
 
 def _card_item(item: Item) -> Node:
     box = w.icon("checkbox_blank_outline", 18, "on_surface_variant")
-    return w.row(box, w.text(item.text, "body_small", lines=1, grow=1), gap=8, height=20)
+    return w.row(box, w.text(item.text, "body_small", lines=1, grow=1), gap=8, min_height=20)
 
 
 def _label(label: str, on_color: bool) -> Node:
