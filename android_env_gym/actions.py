@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from android_env_gym.errors import unknown_name
+from android_env_gym.text_space import TextSpace
 
 Key = Literal["back", "home", "recents", "enter", "delete"]
 KEYS: tuple[Key, ...] = ("back", "home", "recents", "enter", "delete")
@@ -158,22 +159,9 @@ def make_action_space(seed: int | None = None) -> spaces.Dict:
     )
 
 
-class TextSpace(spaces.Text):
-    """A `Text` whose members fit into arrays of objects.
-
-    Buffers of vectorised environments are made from `shape` and `dtype`, which a plain `Text` lacks: stock
-    Stable-Baselines3 then fails on it with `'NoneType' object is not iterable`.
-    """
-
-    def __init__(self, max_length: int) -> None:
-        super().__init__(max_length, min_length=0, charset=CHARSET)
-        self._shape = ()
-        self.dtype = np.dtype(object)
-
-
 def make_text_space(max_length: int) -> spaces.Text:
     """Return the space of texts of up to `max_length` characters of `CHARSET`."""
-    return TextSpace(max_length)
+    return TextSpace(max_length, CHARSET)
 
 
 def to_sample(action: Action) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
+import msgspec
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
@@ -71,11 +72,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
     of `make_action_space()`, or `InvalidAction`, which executes nothing and uses a step.
 
     An episode ends with `terminated` on success, on `Finish` and at the step limit (part of the task, so a
-    learner must not bootstrap), with `truncated` on an infrastructure failure. `info` always has the keys
-    `task_id, template, instance, split, is_success, verdict` (a `Verdict`, None while not judged),
-    `reward_valid, failure` ({} or {"kind", "message"}), `invalid_action` (the reason, or ""), `side_effects`
-    (paths changed outside what the task allows; at the end only), `virtual_time` (ms since the epoch on the
-    phone, 0 without a `World`), `step_limit, false_completion` (a `Finish` that was wrong).
+    learner must not bootstrap), with `truncated` on an infrastructure failure. `info` is plain data and always has
+    the keys `task_id, template, instance, split, instruction, is_success, verdict` (`judged, success, score, reason,
+    valid`; `judged` is False until a judge was asked), `reward_valid, failure` (`kind, message`, empty if nothing
+    failed), `invalid_action` (the reason, or ""), `side_effects` (paths changed outside what the task allows; at the
+    end only), `virtual_time` (ms since the epoch on the phone, 0 without a `World`), `step_limit, false_completion`
+    (a `Finish` that was wrong).
 
     Args:
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.
@@ -129,15 +131,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         self.world = world if world is not None else self.device if isinstance(self.device, World) else None
         if self.world is None:
             self._refuse_needs_of_a_world()
-        shape = (*self.screen, 3)
-        self.observation_space = spaces.Dict(
-            {"screenshot": spaces.Box(0, 255, shape, np.uint8), "instruction": make_text_space(MAX_INSTRUCTION)}
-        )
+        self.observation_space = make_observation_space(self.screen)
         self.action_space = make_action_space()
         self._judge_errors: set[type[Exception]] = set()
         self._episode: _Episode | None = None
         self._raw: Frame | None = None
-        self._seen: Frame = np.zeros(shape, np.uint8)
+        self._seen: Frame = np.zeros((*self.screen, 3), np.uint8)
         self._window: Window | None = None
 
     @property
@@ -329,8 +328,9 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             template=task.template,
             instance=task.instance,
             split=task.split,
+            instruction=clean_text(task.instruction),
             is_success=verdict is not None and verdict.success,
-            verdict=verdict,
+            verdict=verdict_info(verdict),
             invalid_action=invalid_action,
             side_effects=effects,
             virtual_time=0 if self.world is None else self.world.state.now,
@@ -343,6 +343,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             raise NeedsWorldError(" and ".join(needing), self.device.info().kind)
 
 
+def make_observation_space(screen: tuple[int, int]) -> spaces.Dict:
+    """Return the observation space of phones whose screenshots are `screen` = (height, width) pixels."""
+    picture = spaces.Box(0, 255, (*screen, 3), np.uint8)
+    return spaces.Dict({"screenshot": picture, "instruction": make_text_space(MAX_INSTRUCTION)})
+
+
 def longest_command(device: str, adb: AdbConfig) -> float:
     """Return within how many seconds `reset` and `step` end on a real device, by the bounds of `adb`."""
     start = adb.reset_seconds
@@ -352,16 +358,20 @@ def longest_command(device: str, adb: AdbConfig) -> float:
 
 
 def make_info(**known: Any) -> dict[str, Any]:
-    """Return an `info` with every key of the contract, `known` ones set (see `AndroidTaskEnv`)."""
+    """Return an `info` with every key of the contract, `known` ones set (see `AndroidTaskEnv`).
+
+    Its keys and types are the same at every step: Minari and Gymnasium's vectors store them by column.
+    """
     return {
         "task_id": "",
         "template": "",
         "instance": 0,
         "split": "",
+        "instruction": "",
         "is_success": False,
-        "verdict": None,
+        "verdict": verdict_info(None),
         "reward_valid": True,
-        "failure": {},
+        "failure": {"kind": "", "message": ""},
         "invalid_action": "",
         "side_effects": (),
         "virtual_time": 0,
@@ -370,12 +380,17 @@ def make_info(**known: Any) -> dict[str, Any]:
     } | known
 
 
+def verdict_info(verdict: Verdict | None) -> dict[str, Any]:
+    """Return `verdict` as plain data; None: nobody was asked yet."""
+    return {"judged": verdict is not None, **msgspec.structs.asdict(verdict or Verdict(False, valid=False))}
+
+
 def failure_info(kind: FailureKind, message: str) -> dict[str, Any]:
     """Return the part of `info` that says an infrastructure failure ended the episode."""
     return {
         "reward_valid": False,
         "failure": {"kind": kind, "message": message},
-        "verdict": Verdict(False, reason=message, valid=False),
+        "verdict": verdict_info(Verdict(False, reason=message, valid=False)),
         "is_success": False,
     }
 

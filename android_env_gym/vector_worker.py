@@ -27,7 +27,6 @@ from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.make import is_blocking
 from android_env_gym.env import Observation, longest_command
 from android_env_gym.errors import ResetError
-from android_env_gym.judges.base import Verdict
 from android_env_gym.phone.state import DeviceConfig
 
 logger = logging.getLogger(__name__)
@@ -157,11 +156,10 @@ def _to_slot(outcome: Outcome, slot: np.ndarray) -> Outcome:
 
 
 def _from_slot(outcome: Outcome, slot: np.ndarray) -> Outcome:
-    """Return `outcome` with a copy of the screenshot and the typed values that msgpack flattened."""
+    """Return `outcome` with a copy of the screenshot and the tuple that msgpack made a list."""
     if outcome.observation is None:
         return outcome
     info = dict(outcome.info)
-    info["verdict"] = msgspec.convert(info.get("verdict"), Verdict | None)
     info["side_effects"] = tuple(info.get("side_effects", ()))
     observation = {"screenshot": slot.copy(), "instruction": outcome.observation["instruction"]}
     return msgspec.structs.replace(outcome, observation=observation, info=info)

@@ -181,7 +181,7 @@ class RecordEpisode(gym.Wrapper[Observation, Any, Observation, Any]):
             rewards=tuple(self._rewards),
             frame_hashes=tuple(self._hashes),
             success=bool(info["is_success"]),
-            failure=info["failure"].get("kind", ""),
+            failure=info["failure"]["kind"],
         )
         write_recording(recording, path)
         self._written += 1

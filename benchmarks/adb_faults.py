@@ -271,7 +271,7 @@ def _step(seat: Seat, action: Action | InvalidAction) -> Outcome:
         twin.perform(action)
     observation, reward, terminated, truncated, info = seat.env.step(action)
     if truncated:
-        typed = not info["reward_valid"] and bool(info["failure"].get("kind")) and not terminated and reward == 0.0
+        typed = not info["reward_valid"] and bool(info["failure"]["kind"]) and not terminated and reward == 0.0
         same = np.array_equal(observation["screenshot"], observe(last, seat.env.screen))
         return _disguised if not typed else _failure(info["failure"]["kind"]) if same else _wrong_frame
     if not np.array_equal(observation["screenshot"], observe(seat.phone.screenshot(), seat.env.screen)):

@@ -88,7 +88,7 @@ def _episode(item: TaskTemplate, instance: int, device: AdbDevice, phone: SimPho
             seconds += time.perf_counter() - started
             steps += 1
             if terminated or truncated:
-                failure = info["failure"].get("message", "")
+                failure = info["failure"]["message"]
                 return Episode(steps, seconds, "" if info["is_success"] else failure or "ended without success")
     except (ResetError, OracleStuckError) as error:
         return Episode(steps, seconds, f"{type(error).__name__}: {error}"[:300])

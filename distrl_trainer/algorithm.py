@@ -27,6 +27,7 @@ from stable_baselines3.common.utils import configure_logger, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
 from android_env_gym.actions import make_action_space
+from android_env_gym.env import make_observation_space
 from distrl_trainer.archived_algorithm import ArchivedAlgorithm
 from distrl_trainer.books import Books
 from distrl_trainer.config import PolicyConfig, RunConfig
@@ -48,7 +49,7 @@ from distrl_trainer.self_check import SelfCheck, check
 from distrl_trainer.step_stream import StepStream
 from distrl_trainer.trajectory import Trajectory
 from distrl_trainer.value_fit import fit_values
-from distrl_trainer.vec_env import PhoneVecEnv, make_observation_space
+from distrl_trainer.vec_env import PhoneVecEnv
 
 logger = logging.getLogger(__name__)
 

@@ -267,7 +267,7 @@ class Collector:
     def _receive(self, result: Result) -> bool:
         """Record one result; return whether its phone waits for an action."""
         episode = self._playing[result.id]
-        failed = bool(result.info.get("failure"))
+        failed = bool(_failure(result.info)["kind"])
         if episode.decisions:
             episode.rewards.append(float(result.reward))
             episode.invalid.append(_invalid_reason(episode.decisions[-1], result.info))
@@ -313,8 +313,8 @@ class Collector:
     def _finish(self, episode: _Episode, result: Result) -> Trajectory:
         """Return the trajectory of a finished episode."""
         info = episode.info
-        failure = info.get("failure") or {}
-        success = bool(info.get("is_success", False)) and not failure
+        failure = _failure(info)
+        success = bool(info.get("is_success", False)) and not failure["kind"]
         return Trajectory(
             id=f"{self._name}-{episode.number:08d}",
             template=str(info.get("template") or episode.request.template),
@@ -327,15 +327,23 @@ class Collector:
             terminated=bool(result.terminated),
             truncated=bool(result.truncated) and not result.terminated,
             success=success,
-            reward_valid=bool(info.get("reward_valid", True)) and not failure,
-            verdict_reason=str(getattr(info.get("verdict"), "reason", "")),
-            failure_kind=str(failure.get("kind", "")),
-            failure_message=str(failure.get("message", "")),
+            reward_valid=bool(info.get("reward_valid", True)) and not failure["kind"],
+            verdict_reason=str(info["verdict"]["reason"]) if "verdict" in info else "",
+            failure_kind=failure["kind"],
+            failure_message=failure["message"],
             false_completion=bool(info.get("false_completion", False)),
             collector=str(self._name),
             seed=self._name.seed,
             seconds=time.monotonic() - episode.started,
         )
+
+
+def _failure(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kind and message of the failure that ended an episode, empty if none did.
+
+    An environment of the user's own may leave out what it does not know.
+    """
+    return {"kind": "", "message": "", **info.get("failure", {})}
 
 
 def _invalid_reason(decision: Decision, info: Mapping[str, Any]) -> str:

@@ -13,24 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from android_env_gym.actions import (
-    MAX_INSTRUCTION,
-    Action,
-    InvalidAction,
-    from_sample,
-    make_action_space,
-    make_text_space,
-)
+from android_env_gym.actions import Action, InvalidAction, from_sample, make_action_space
+from android_env_gym.env import RESET_ATTEMPTS, make_observation_space
 from android_env_gym.errors import ResetError
 from android_env_gym.tasks.suites import suite as suite_templates
 from android_env_gym.vector import AsyncEnvPool, EnvSpec, Reset, Result
-
-RESET_ATTEMPTS = 3
 
 
 class PhoneVecEnv(VecEnv):
@@ -156,7 +147,7 @@ class PhoneVecEnv(VecEnv):
                 else:
                     done[result.id] = result
         if len(done) < len(ids):
-            raise ResetError(failure.get("kind", "reset"), RESET_ATTEMPTS, str(failure.get("message", "")))
+            raise ResetError(failure.get("kind") or "reset", RESET_ATTEMPTS, str(failure.get("message", "")))
         for id_ in ids:
             self._returns[id_], self._lengths[id_] = 0.0, 0
         results = [done[id_] for id_ in ids]
@@ -180,16 +171,6 @@ class PhoneVecEnv(VecEnv):
     def _remember(self, results: Sequence[Result]) -> None:
         for result in results:
             self._frames[result.id] = result.observation["screenshot"]
-
-
-def make_observation_space(screen: tuple[int, int]) -> spaces.Dict:
-    """Return the space of what phones show whose screens have (height, width) `screen`."""
-    return spaces.Dict(
-        {
-            "screenshot": spaces.Box(0, 255, (*screen, 3), np.uint8),
-            "instruction": make_text_space(MAX_INSTRUCTION),
-        }
-    )
 
 
 def _by_id(results: Sequence[Result]) -> list[Result]:

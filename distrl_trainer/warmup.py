@@ -175,9 +175,9 @@ def _play(
         truncated=truncated,
         success=bool(info["is_success"]),
         reward_valid=bool(info["reward_valid"]),
-        verdict_reason=info["verdict"].reason if info["verdict"] is not None else "",
-        failure_kind=str(info["failure"].get("kind", "")),
-        failure_message=str(info["failure"].get("message", "")),
+        verdict_reason=info["verdict"]["reason"],
+        failure_kind=info["failure"]["kind"],
+        failure_message=info["failure"]["message"],
         collector="oracle",
         seconds=time.monotonic() - begun,
     )

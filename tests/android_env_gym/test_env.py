@@ -22,7 +22,7 @@ from android_env_gym.rendering import observe
 
 SMALL = (112, 56)
 INFO_KEYS = {
-    *("task_id", "template", "instance", "split", "is_success", "verdict", "reward_valid", "failure"),
+    *("task_id", "template", "instance", "split", "instruction", "is_success", "verdict", "reward_valid", "failure"),
     *("invalid_action", "side_effects", "virtual_time", "step_limit", "false_completion"),
 }
 
@@ -92,7 +92,8 @@ def test_same_seed_same_pixels_and_info():
 def test_success_ends_with_reward_one():
     env = make_env()
     observation, info = env.reset(seed=0)
-    assert set(info) == INFO_KEYS and info["verdict"] is None and info["reward_valid"] and info["failure"] == {}
+    assert set(info) == INFO_KEYS and not info["verdict"]["judged"] and info["reward_valid"]
+    assert info["failure"] == {"kind": "", "message": ""} and info["instruction"] == observation["instruction"]
     assert info["task_id"] == f"fake.wifi_off/train/{info['instance']}" == env.unwrapped.task.task_id
     assert observation["instruction"].startswith("Turn Wi-Fi off, ")
     assert observation in env.observation_space
@@ -100,7 +101,7 @@ def test_success_ends_with_reward_one():
     assert (reward, terminated, info["is_success"]) == (0.0, False, False)
     reward, terminated, truncated, info = ended(env.step(WIN))
     assert (reward, terminated, truncated) == (1.0, True, False)
-    assert info["is_success"] and info["verdict"].success and info["side_effects"] == ()
+    assert info["is_success"] and info["verdict"]["success"] and info["side_effects"] == ()
     assert not info["false_completion"] and not info["step_limit"]
     assert info["virtual_time"] == env.world.state.now
     with pytest.raises(ResetNeeded, match="ended"):
@@ -130,7 +131,7 @@ def test_the_step_limit_terminates():
     assert env.step(STRAY)[2:4] == (False, False)
     reward, terminated, truncated, info = ended(env.step(STRAY))
     assert (reward, terminated, truncated) == (0.0, True, False)
-    assert info["step_limit"] and not info["false_completion"] and not info["verdict"].success
+    assert info["step_limit"] and not info["false_completion"] and not info["verdict"]["success"]
     env.reset()
     env.step(STRAY)
     assert ended(env.step(WIN))[3]["step_limit"] is False
@@ -151,11 +152,11 @@ def test_judging_at_finish_only():
         env = make_env(max_steps=3, **arguments)
         env.reset(seed=0)
         _, reward, terminated, _, info = env.step(WIN)
-        assert (reward, terminated, info["verdict"]) == (0.0, False, None)
+        assert (reward, terminated, info["verdict"]["judged"]) == (0.0, False, False)
         assert env.step(Finish("complete", "done"))[1:3] == (1.0, True)
         env.reset()
         results = [env.step(WIN) for _ in range(3)]
-        assert results[-1][1:3] == (0.0, True) and "step limit" in results[-1][4]["verdict"].reason
+        assert results[-1][1:3] == (0.0, True) and "step limit" in results[-1][4]["verdict"]["reason"]
     env = make_env(suite=(WifiOffAtFinish(),), judge_at="step")
     env.reset(seed=0)
     assert env.step(WIN)[1:3] == (1.0, True)
@@ -184,7 +185,7 @@ def test_a_device_failure_truncates_and_is_no_reward(method):
     assert (reward, terminated, truncated) == (0.0, False, True)
     assert set(info) == INFO_KEYS
     assert info["failure"] == {"kind": "lost", "message": "the cable came off"}
-    assert not info["reward_valid"] and not info["verdict"].valid and not info["is_success"]
+    assert not info["reward_valid"] and not info["verdict"]["valid"] and not info["is_success"]
     assert np.array_equal(observation["screenshot"], first["screenshot"])
     with pytest.raises(ResetNeeded):
         env.step(WIN)

@@ -49,7 +49,7 @@ def test_both_kinds_give_the_same_results(workers):
         pool.send([WIN, STRAY, InvalidAction("what?")], [0, 1, 2])
         won, stray, invalid = sorted(pool.recv(min_ready=3), key=lambda result: result.id)
         assert (won.reward, won.terminated, won.ended, won.info["is_success"]) == (1.0, True, True, True)
-        assert won.info["verdict"].reason == "looked at Wi-Fi" and won.info["side_effects"] == ()
+        assert won.info["verdict"]["reason"] == "looked at Wi-Fi" and won.info["side_effects"] == ()
         assert (won.observation["screenshot"] == 120).all()
         assert (stray.reward, stray.ended) == (0.0, False) and (stray.observation["screenshot"] == 150).all()
         assert invalid.info["invalid_action"] == "what?"

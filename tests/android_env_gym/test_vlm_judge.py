@@ -206,7 +206,7 @@ def test_in_the_environment_garbage_is_a_judge_failure(server):
     env.reset(seed=0)
     _, reward, terminated, truncated, info = env.step(STRAY)
     assert (reward, terminated, truncated, info["failure"]["kind"]) == (0.0, False, True, "judge")
-    assert "I cannot tell." in info["verdict"].reason
+    assert "I cannot tell." in info["verdict"]["reason"]
 
 
 def test_the_name_is_split_at_the_last_at_sign(server):

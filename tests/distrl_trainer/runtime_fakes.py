@@ -129,9 +129,9 @@ class FakePhone(gym.Env):
             "instance": self._instance,
             "split": self._split,
             "is_success": False,
-            "verdict": None,
+            "verdict": {"reason": ""},
             "reward_valid": True,
-            "failure": {},
+            "failure": {"kind": "", "message": ""},
             "invalid_action": "",
             "false_completion": False,
         }
