@@ -52,7 +52,10 @@ SETTINGS = [
     "--fleet.act_seconds", "10", "--env.step_timeout", "10", "--run.record_episodes", "0",
 ]  # fmt: skip
 """A run of small updates that writes checkpoints and versions all the time."""
-ENDLESS, ENDED = ["--run.total_env_steps", "10000000"], ["--run.total_env_steps", "1"]
+ENDLESS = ["--run.total_env_steps", "10000000"]
+LAST_STEPS = 64
+"""Of the last life, which is not killed: one that learns no more would leave what the life before had taken in, but
+not yet checkpointed, where it lies."""
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -157,7 +160,8 @@ def killed_again_and_again(root: Path, kills: int, rng: np.random.Generator) -> 
         wait_until(moment_comes(run, moment), learner, run)
         seconds = time.monotonic() - begun
         done.append(Kill(moment, seconds, kill(learner)))
-    learner = start(run, "--resume", *ENDED)
+    reached = max(int(path.name.split("-")[1]) for path in (run / "checkpoints").glob("step-*"))
+    learner = start(run, "--resume", "--run.total_env_steps", str(reached + LAST_STEPS))
     if learner.wait():
         raise RuntimeError(f"the last resume failed:\n{Path(f'{run}.log').read_text(errors='replace')[-2000:]}")
     time.sleep(10 * POLL_SECONDS)
