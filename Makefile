@@ -47,6 +47,7 @@ bench: install
 	$(BIN)/python -m benchmarks.adb_faults --json
 	$(BIN)/python -m benchmarks.crash --json
 	$(BIN)/python -m benchmarks.replay_cost --json
+	$(BIN)/python -m benchmarks.legibility --json
 
 format: install
 	$(BIN)/ruff format .

@@ -134,6 +134,13 @@ class Canvas:
             mask = np.clip(1 - np.hypot(xs[None, :], ys[:, None]), 0, 1)
             self._lay((mask * mask * (3 - 2 * mask)).astype(np.float32), box, fill, opacity)
 
+    def scrim(self, bottom: float, end: float, opacity: float) -> None:
+        """Darken everything from the top to `bottom`, and less and less from there to `end`."""
+        rows = np.arange(self.planes.shape[1], dtype=np.float32) / self.unit
+        fading = np.clip((end - rows) / max(end - bottom, 1e-3), 0, 1)
+        _, height, width = self.planes.shape
+        self._lay(np.repeat(fading[:, None], width, axis=1), (0, 0, width, height), "#000000", opacity)
+
     def icon(self, name: str, x: float, y: float, size: float, fill: Fill, opacity: float = 1) -> None:
         """Draw an icon centred at (x, y)."""
         self.stamp(icons.mask(name, round(size * self.unit)), x, y, fill, opacity)

@@ -16,6 +16,7 @@ from android_env_gym.phone.ui import art, sprites
 from android_env_gym.phone.ui import text as texts
 from android_env_gym.phone.ui.caret import first_line, place_of_caret
 from android_env_gym.phone.ui.layout import Box, Font, Laid, Placed
+from android_env_gym.phone.ui.node import Node
 from android_env_gym.phone.ui.theme import RGB, Theme, mix, text_style
 
 Image = NDArray[np.uint8]
@@ -60,8 +61,7 @@ class _Painter:
             self.art(placed, ground)
 
     def color(self, name: str, enabled: bool, ground: RGB | None) -> RGB:
-        color = self.theme.color(name)
-        return color if enabled else mix(ground or self.theme.color("surface"), color, _DISABLED)
+        return _faded(self.theme.color(name), enabled, self.theme, ground)
 
     def px(self, dp: float) -> int:
         return int(dp * self.density + 0.5)
@@ -156,8 +156,7 @@ class _Painter:
         room = placed.width - left - right
         free = placed.height - top - bottom - font.line * len(placed.lines)
         y = placed.top + top + max(0, free) // 2
-        role = (node.color or text_style(node.style).color) if node.text else "on_surface_variant"
-        color = self.color(role, node.enabled, ground)
+        color = text_color(node, self.theme, ground)
         x = placed.left + left
         for line in placed.lines:
             if node.text_align != "start" or node.selected or node.focused:
@@ -254,6 +253,16 @@ class _Painter:
         if left < right and top < bottom:
             view = self.image[top:bottom, left:right]
             sprites.overlay(view, sprite, slice(top - y, bottom - y), slice(left - x, right - x))
+
+
+def text_color(node: Node, theme: Theme, ground: RGB | None) -> RGB:
+    """Return the colour in which the text or, if there is none, the hint of a text leaf is drawn on `ground`."""
+    role = (node.color or text_style(node.style).color) if node.text else "on_surface_variant"
+    return _faded(theme.color(role), node.enabled, theme, ground)
+
+
+def _faded(color: RGB, enabled: bool, theme: Theme, ground: RGB | None) -> RGB:
+    return color if enabled else mix(ground or theme.color("surface"), color, _DISABLED)
 
 
 def paint(laid: Laid, theme: Theme, out: Image | None = None) -> Image:

@@ -1,6 +1,7 @@
 """Real Roboto text: measuring, wrapping, ellipsis and drawing; `layout` and `paint` call it.
 
-Invariant: everything drawn went through `clean`, because OpenCV crashes the process on lone surrogates.
+Invariant: everything drawn went through `clean`, because OpenCV crashes the process on lone surrogates. What OpenCV
+draws wrong or not at all (emoji, scripts that need shaping or run from right to left) `scripts` draws.
 Sizes are pixels of the em square; OpenCV's own size unit is smaller (see `_SIZE_PER_EM`).
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import unicodedata
 from functools import lru_cache
 
 import cv2
@@ -15,12 +17,14 @@ import font_roboto
 import numpy as np
 from numpy.typing import NDArray
 
+from android_env_gym.phone.ui import scripts
 from android_env_gym.phone.ui.theme import RGB
 
 _FILES = {400: "Roboto-Regular.ttf", 500: "Roboto-Medium.ttf", 700: "Roboto-Bold.ttf"}
 # OpenCV's `size` draws Roboto 5.5% larger than an em of that many pixels (measured against FreeType's advances).
 _SIZE_PER_EM = 1 / 1.055
 ELLIPSIS = "…"
+_KEPT = " \u200c\u200d"  # not printable by themselves; the last two tell how letters and emoji join
 # OpenCV draws text without the GIL through one shared engine: two threads at once draw wrong glyphs (seen).
 ENGINE_LOCK = threading.Lock()
 
@@ -49,7 +53,7 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = text.encode("utf-8", "replace").decode("utf-8").replace("\n", " ").replace("\t", "    ")
-    return "".join(c for c in text if c == " " or c.isprintable())
+    return "".join(c for c in text if c in _KEPT or c.isprintable())
 
 
 @lru_cache(maxsize=256)
@@ -66,9 +70,52 @@ def measure(text: str, weight: int, size: int) -> int:
     # The box leaves out spaces at the end; a full stop behind them makes them count.
     if text[-1] == " ":
         return measure(text + ".", weight, size) - measure(".", weight, size)
+    if not text.isascii() and not _all_plain(clean(text)):
+        return sum(width for _, width in _runs(clean(text), weight, size))
+    return _plain_width(text, weight, size)
+
+
+def _plain_width(text: str, weight: int, size: int) -> int:
     font = face(weight)
     with ENGINE_LOCK:
         return cv2.getTextSize((0, 0), clean(text), (0, 0), font, size)[2]
+
+
+# OpenCV draws a question mark for what neither Roboto nor its own font has.
+_UNKNOWN_CHECK_SIZE = 24
+
+
+@lru_cache(maxsize=4096)
+def is_plain(char: str) -> bool:
+    """Return whether OpenCV draws a character as it should be: it has a glyph and stands from left to right."""
+    if char.isascii():
+        return True
+    if unicodedata.bidirectional(char) in ("R", "AL", "AN") or char in "\u200c\u200d":
+        return False
+    return not np.array_equal(_small(char), _small("?"))
+
+
+def _small(char: str) -> NDArray[np.uint8]:
+    image = np.zeros((2 * _UNKNOWN_CHECK_SIZE, 3 * _UNKNOWN_CHECK_SIZE), np.uint8)
+    font = face(400)
+    with ENGINE_LOCK:
+        cv2.putText(image, char, (8, 32), (255, 255, 255), font, _UNKNOWN_CHECK_SIZE)
+    return image
+
+
+@lru_cache(maxsize=4096)
+def _all_plain(line: str) -> bool:
+    return all(map(is_plain, line))
+
+
+def _runs(line: str, weight: int, size: int) -> list[tuple[scripts.Run, int]]:
+    """Return the runs of a clean line from left to right, each with its width in pixels."""
+    found = []
+    for run in scripts.runs(line, is_plain):
+        plain = run.font < 0
+        width = measure(run.text, weight, size) if plain else scripts.advance(run, weight, size / _SIZE_PER_EM)
+        found.append((run, width))
+    return found
 
 
 def _cut(text: str, weight: int, size: int, width: int) -> int:
@@ -150,7 +197,34 @@ def wrap(text: str, weight: int, size: int, width: int, lines: int) -> tuple[str
 
 
 def draw(image: NDArray[np.uint8], text: str, x: int, baseline: int, color: RGB, weight: int, size: int) -> None:
-    """Draw one clean line of text onto `image` (height, width, 3), clipped by the image."""
+    """Draw one clean line of text onto `image` (height, width, 3) or (height, width), clipped by the image."""
+    if text.isascii() or _all_plain(text):
+        _draw_plain(image, text, x, baseline, color, weight, size)
+        return
+    for run, width in _runs(text, weight, size):
+        if run.font < 0:
+            _draw_plain(image, run.text, x, baseline, color, weight, size)
+        else:
+            cover, margin, ascent = scripts.mask(run, weight, size / _SIZE_PER_EM)
+            _blend(image, cover, x - margin, baseline - ascent, color)
+        x += width
+
+
+def _draw_plain(image: NDArray[np.uint8], text: str, x: int, baseline: int, color: RGB, weight: int, size: int) -> None:
     font = face(weight)
     with ENGINE_LOCK:
         cv2.putText(image, text, (x, baseline), color, font, size)
+
+
+def _blend(image: NDArray[np.uint8], cover: NDArray[np.uint8], x: int, y: int, color: RGB) -> None:
+    """Lay `color` over the part of `image` that `cover`, whose corner is at (x, y), covers."""
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + cover.shape[1], image.shape[1]), min(y + cover.shape[0], image.shape[0])
+    if left >= right or top >= bottom:
+        return
+    share = cover[top - y : bottom - y, left - x : right - x].astype(np.float32) / 255
+    view = image[top:bottom, left:right]
+    if image.ndim == 3:
+        share = share[:, :, None]  # (H, W) -> (H, W, 1)
+    ink = np.asarray(color[: 1 if image.ndim == 2 else 3], np.float32)
+    view[:] = np.round(view + (ink - view) * share).astype(np.uint8)

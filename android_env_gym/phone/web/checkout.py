@@ -104,7 +104,7 @@ def _checkout(request: Request, header: Node) -> Document:
         html.block(html.heading("Order summary", "title"), *(_amount(*row) for row in rows)),
         html.block(html.note("Payment: invoice, 14 days after delivery"), bottom=24),
     )
-    place = html.button("Place order", Post("place_order"), fill="#d84315", ink="#ffffff")
+    place = html.button("Place order", Post("place_order"), fill="#d43f11", ink="#ffffff")
     bottom = Node(children=(html.rule(), Node(children=(place,), padding=(16, 8, 16, 8))), fill="surface")
     return Document("Checkout - Shoply", body, bottom=bottom)
 

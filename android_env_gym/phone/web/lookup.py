@@ -76,7 +76,7 @@ def search_url(query: str = "") -> str:
 def wordmark(size: float) -> Node:
     """Return the search engine's name in its colours; `size` is its height in dp."""
     style = "display" if size > 32 else "title_large"
-    colors = ("#1a73e8", "#12a594", "#f29900", "#1a73e8", "#8e4ec6", "#12a594")
+    colors = ("brand_blue", "brand_teal", "brand_yellow", "brand_blue", "brand_purple", "brand_teal")
     letters = tuple(Node(text=a, style=style, color=c) for a, c in zip("Lookup", colors, strict=True))
     return Node(
         children=letters,

@@ -62,7 +62,7 @@ class Shoply(Site, frozen=True):
         parts: tuple[Node, ...] = (cart,)
         if count := request.shop.count():
             number = Node(text=str(count), style="label_small", color="#ffffff", text_align="center", lines=1)
-            parts = (cart, Node(children=(number,), place="top-right", width=20, height=18, radius=9, fill="#d84315"))
+            parts = (cart, Node(children=(number,), place="top-right", width=20, height=18, radius=9, fill="#d43f11"))
         basket = Node(
             children=parts,
             axis="stack",

@@ -165,7 +165,7 @@ def _todo(note: Note, item: Item, page: Page) -> Node:
 def _done(note: Note, item: Item) -> Node:
     return w.row(
         w.checkbox(True, CheckItem(note.key, item.key, False), f"Uncheck {item.text}"),
-        w.text(item.text, "body", color="outline", grow=1, padding=(8, 0, 8, 0)),
+        w.text(item.text, "body", color="on_surface_variant", grow=1, padding=(8, 0, 8, 0)),
         w.icon_button("close", RemoveItem(note.key, item.key), "Delete item", size=20),
         padding=(8, 0, 8, 0),
     )

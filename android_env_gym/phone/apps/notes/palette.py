@@ -6,9 +6,9 @@ COLORS: dict[str, tuple[str, str]] = {
     # name: background in the light theme, in the dark theme
     "red": ("#faafa8", "#77172e"),
     "orange": ("#f7b58f", "#692b17"),
-    "yellow": ("#fff3a0", "#7c4a03"),
+    "yellow": ("#fff3a0", "#774702"),
     "green": ("#cfeeb8", "#264d3b"),
-    "teal": ("#a5dcd0", "#0c625d"),
+    "teal": ("#a5dcd0", "#0b5c57"),
     "blue": ("#b3d4f0", "#284255"),
     "purple": ("#d3bfdb", "#472e5b"),
     "pink": ("#f8d4e1", "#6c394f"),
