@@ -159,6 +159,9 @@ class TrajectoryFiles:
     def restore(self, held: Collection[str], recall: Callable[[set[str]], set[str]]) -> None:
         """Put every file where it belongs, before anybody collects: what is neither held nor spent arrives again.
 
+        A file in the inbox that has the name of one in replay stays there: whoever put it there, replay's is the sound
+        one, and the inbox tells whether this is a copy.
+
         Args:
             held: Names in replay's index.
             recall: `Fleet.recall`: takes the ids that would arrive again and returns those that the fleet will play
@@ -180,7 +183,7 @@ class TrajectoryFiles:
                     self.spent.add(name)
                 else:
                     target = self.inbox
-                if target != folder:
+                if target != folder and not (target == self.replay and (target / name).exists()):
                     _move(folder, target, name)
         # What a killed sweep has removed already need not be named any more.
         self.spent.intersection_update(*[{name for names in found.values() for name in names}])

@@ -200,6 +200,17 @@ def test_a_copy_of_a_held_file_does_not_take_it_away(tmp_path: Path):
     assert Run(tmp_path).replay.file_names[-1] == name and not (tmp_path / "inbox" / name).exists()
 
 
+def test_a_forged_copy_of_a_held_file_does_not_take_its_place_when_a_run_resumes(tmp_path: Path):
+    run = begin(tmp_path)
+    go_on(run)
+    name = run.replay.file_names[-1]
+    (tmp_path / "inbox" / name).write_bytes(b"not what replay holds")
+    again = Run(tmp_path)
+    assert again.replay[int(again.replay.ids[-1])].id == run.replay[int(run.replay.ids[-1])].id
+    again.take()
+    assert again.inbox.refused == 1 and len(again.arrived) == 30
+
+
 LOOP = """
 import sys
 from pathlib import Path
