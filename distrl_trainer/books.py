@@ -58,7 +58,7 @@ class Books:
         self.pacer = PublishPacer(config.staleness.max_lag)
         self.curriculum = Curriculum(templates, uniform=fleet.curriculum_uniform if fleet.curriculum else 1.0)
         self.recent: deque[Trajectory] = deque(maxlen=recent)
-        self._jump = (0, 0)
+        self._jumps: list[tuple[int, int]] = []
         self._updates_per_version = config.algorithm.updates_per_version
 
     def arrive(self, received: Received, replay: Replay, learner: Learner, delay: float) -> int:
@@ -105,17 +105,16 @@ class Books:
     def jump_to(self, version: int) -> None:
         """Give the weights as they are the higher number `version`, because those between were given before.
 
-        That changes no weights, so it makes no episode late: the lag of those that come from before the jump counts
-        from the number that these weights had. Of versions that a killed learner published after its last checkpoint
-        nothing is left; what they collected is no older than the checkpoint.
+        That changes no weights, so it makes no episode late, however often it happens: the lag of those that come from
+        before a jump counts from the number that these weights had. Of versions that a killed learner published after
+        its last checkpoint nothing is left; what they collected is no older than the checkpoint.
         """
-        self._jump = (self.counters.version, version)
+        self._jumps.append((self.counters.version, version))
         self.counters.version = version
 
     def _collected_at(self, version: int) -> int:
-        """Return `version` of an episode's oldest step as numbered after the jump."""
-        before, after = self._jump
-        return version if version >= after else after - max(0, before - version)
+        """Return `version` of an episode's oldest step as numbered after all jumps."""
+        return version + sum(after - max(before, version) for before, after in self._jumps if version < after)
 
     def next_version(self, now: float, episodes_running: int) -> int | None:
         """Count one update; return the version to publish now, or None if it is not time yet."""
@@ -160,6 +159,7 @@ class Books:
     def load_state(self, state: dict[str, Any]) -> None:
         """Install what `state` returned."""
         self.counters = msgspec.convert(state["counters"], Counters)
+        self._jumps.clear()
         self.curriculum.load_state(state["curriculum"])
         histogram = {int(lag): int(count) for lag, count in state["lags"]["histogram"]}
         self.gate.counts = msgspec.convert(state["lags"] | {"histogram": histogram}, StalenessCounts)

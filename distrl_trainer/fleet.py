@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +32,7 @@ from distrl_trainer.inbox import Inbox, Received
 from distrl_trainer.observations import View
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.shaping import ShapingConfig
+from distrl_trainer.storage import write_atomic
 from distrl_trainer.trajectory import Trajectory
 
 MAX_ATTEMPTS = 3
@@ -183,7 +185,8 @@ class SerialFleet:
 
     Resumed from a state, a fleet of embedded phones plays the episodes after it again, bit for bit and to the same ids.
     What a killed run had finished of them is therefore set aside (`recall`). Real devices cannot repeat themselves:
-    there such episodes arrive from the inbox, and the numbers of new ones go on above theirs.
+    there such episodes arrive from the inbox, and the numbers of new ones go on above theirs, those of versions above
+    all that they may have been collected with.
 
     Args:
         pool: The phones; the fleet closes it.
@@ -193,7 +196,8 @@ class SerialFleet:
         seed: Seed of the run.
         view: How much of the past the policy is shown.
         shaping: Penalties stored beside the task reward.
-        repeats: Whether the phones do the same again for the same episode: embedded ones in this process do.
+        published: File of the newest version, for phones that do not do the same again for the same episode; None:
+            embedded ones in this process do.
     """
 
     def __init__(
@@ -206,11 +210,11 @@ class SerialFleet:
         seed: int,
         view: View,
         shaping: ShapingConfig | None = None,
-        repeats: bool = True,
+        published: Path | None = None,
     ) -> None:
         self._pool = pool
         self._inbox = inbox
-        self._repeats = repeats
+        self._published = published
         self._queue = TaskQueue(templates)
         self._retries = Retries()
         self._collector = Collector(
@@ -231,7 +235,7 @@ class SerialFleet:
         """Return the `leftovers` that come after the state installed, if the phones repeat themselves."""
         numbers = {leftover: episode_number(leftover) for leftover in leftovers}
         later = {leftover for leftover, number in numbers.items() if number >= self._collector.episodes_started}
-        if self._repeats:
+        if self._published is None:
             return later
         self._collector.episodes_started = max(
             [self._collector.episodes_started, *(numbers[leftover] + 1 for leftover in later)]
@@ -270,12 +274,31 @@ class SerialFleet:
         self._queue.probabilities = probabilities
 
     def publish(self, policy: Policy, version: int) -> None:
-        """Name the version; the weights are the learner's own."""
+        """Name the version, on the disk before anything is collected with it; the weights are the learner's own.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        if self._published is not None:
+            self._published.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._published, msgspec.json.encode(version))
         policy.version = version
 
     def newest_version(self) -> int:
-        """Return -1: nobody holds weights of a serial fleet but the learner."""
-        return -1
+        """Return the highest version that leftovers may have been collected with, -1 if there are none to arrive.
+
+        Raises:
+            FleetError: The file is damaged.
+        """
+        if self._published is None or not self._published.exists():
+            return -1
+        try:
+            return msgspec.json.decode(self._published.read_bytes(), type=int)
+        except msgspec.DecodeError as error:
+            raise FleetError(
+                f"{self._published} is damaged: {error}. It keeps the versions of episodes apart: restore it from a "
+                "copy, or write a number above all in use, such as 1000000"
+            ) from error
 
     def stats(self) -> FleetStats:
         """Return counts and shares since `start`."""

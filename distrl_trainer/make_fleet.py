@@ -43,11 +43,11 @@ def make_fleet(
         policy: The learner's.
         policy_config: How a collector process makes the policy; None: from a copy of `policy` saved in `folder`.
         seed: Of the run.
-        folder: For the weights of processes, and their numbers.
+        folder: For the weights of processes, their numbers, and those of versions.
         inbox: Where finished episodes go, and come from.
 
     Raises:
-        FleetError: There is no such kind of fleet, or `fleet.json` in `folder` is damaged.
+        FleetError: There is no such kind of fleet, or `fleet.json` or `published.json` in `folder` is damaged.
     """
     templates = phones.templates
     view = View(frames=config.policy.frames, history=config.policy.history)
@@ -55,7 +55,14 @@ def make_fleet(
         pool = AsyncEnvPool(phones.specs, workers=phones.workers, step_timeout=phones.step_timeout)
         repeats = not phones.workers and not any(is_blocking(spec.device) for spec in phones.specs)
         return SerialFleet(
-            pool, policy, templates, inbox=inbox, seed=seed, view=view, shaping=config.shaping, repeats=repeats
+            pool,
+            policy,
+            templates,
+            inbox=inbox,
+            seed=seed,
+            view=view,
+            shaping=config.shaping,
+            published=None if repeats else folder / "published.json",
         )
     if config.fleet.kind != "process":
         raise FleetError(f'fleet.kind is {config.fleet.kind!r}; this version knows "serial" and "process"')

@@ -2,7 +2,7 @@
 
     config.yaml  summary.json  curve.png  events.out.tfevents.*  policy/  warm/  checkpoints/  weights/
     inbox/  replay/  counted/  refused/  episodes/*.traj  evaluations/*.json
-    seconds.json  saved.json  fleet.json  run.lock
+    seconds.json  saved.json  fleet.json  published.json  run.lock
 
 Invariants: one process writes here at a time (`own`); a directory under its final name is complete; what a resumed run
 builds upon is what the run wrote (`seals`), or it is refused by name. Callers: `train_command`, `rl_phase`,

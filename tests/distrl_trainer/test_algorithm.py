@@ -27,7 +27,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
 
 from android_env_gym.vector import EnvSpec
-from distrl_trainer import algorithm, archived_algorithm, checkpoint
+from distrl_trainer import algorithm, archived_algorithm, checkpoint, make_fleet
 from distrl_trainer.algorithm import DistRL
 from distrl_trainer.archive import ArchiveError
 from distrl_trainer.config import RunConfig
@@ -105,6 +105,33 @@ def test_a_run_resumed_from_a_checkpoint_goes_on_bit_for_bit(tmp_path):
     assert weights_equal(whole, resumed)
     assert msgspec.to_builtins(whole.books.counters) == msgspec.to_builtins(resumed.books.counters)
     np.testing.assert_array_equal(whole.replay.probabilities(), resumed.replay.probabilities())
+
+
+def test_what_a_killed_serial_learner_collected_with_later_weights_arrives_where_phones_cannot_repeat(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(make_fleet, "is_blocking", lambda device: True)  # as of real devices
+
+    class SaveThenDie(Watch):
+        def _on_rollout_start(self):
+            if self.model.num_timesteps >= 100 and not list(tmp_path.glob("step-*")):
+                checkpoint.save(tmp_path, self.model.num_timesteps, self.model.training_state())
+            if self.model.num_timesteps >= 250:
+                raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    first = make(folder=folder)
+    first.replay.files.keep_spent = True
+    with pytest.raises(KeyboardInterrupt):
+        first.learn(600, SaveThenDie())
+    parts = checkpoint.load(checkpoint.latest_good(tmp_path))
+    assert int(parts["books"]["counters"]["version"]) < first.books.counters.version - 1
+    resumed = make(FakePolicy(seed=8), folder=folder)
+    resumed.load_training_state(parts)
+    resumed.learn(1, reset_num_timesteps=False)
+    assert not (folder / "refused").exists()
+    assert {*first.replay.file_names} <= {*resumed.replay.file_names}
+    assert resumed.books.gate.counts.dropped == 0 and min(resumed.books.gate.counts.histogram) >= 0
 
 
 def everything(model, tmp_path):
@@ -290,6 +317,10 @@ def test_leftovers_of_a_killed_learner_are_late_by_the_weights_that_lie_between_
     assert [lag_of(version) for version in (97, 100, 104, 130, 131)] == [3, 0, 0, 0, 0]
     books.counters.version = 133
     assert [lag_of(version) for version in (98, 100, 130, 131, 133)] == [4, 2, 2, 2, 0]
+    # Each `learn` that ends before anything arrives makes a number, and no other weights.
+    for version in range(134, 140):
+        books.jump_to(version)
+    assert [lag_of(version) for version in (98, 130, 132, 133, 136, 139)] == [4, 2, 1, 0, 0, 0]
 
 
 def test_predict_remembers_frames_and_action_texts():

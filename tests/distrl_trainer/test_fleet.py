@@ -117,10 +117,10 @@ def test_serial_state_continues_exactly_when_phones_fail(device, tmp_path):
         assert [played(trajectories(resumed.collect(25, never))) for _ in range(cut, 8)] == rounds[cut:]
 
 
-def test_leftovers_are_played_again_by_phones_that_repeat_and_arrive_from_others():
+def test_leftovers_are_played_again_by_phones_that_repeat_and_arrive_from_others(tmp_path):
     names = [f"c0.0-{number:08d}" for number in range(12)]
     for repeats in (True, False):
-        fleet = Serial(repeats=repeats)
+        fleet = Serial(published=None if repeats else tmp_path / "published.json")
         fleet.take(8)
         started = fleet.state()["collector"]["episodes"]
         assert 0 < started < 10
@@ -129,6 +129,15 @@ def test_leftovers_are_played_again_by_phones_that_repeat_and_arrive_from_others
         assert again == (set(names[started : started + 2]) if repeats else set())
         following = min(item.id for item in fleet.take(8))
         assert following == names[started if repeats else started + 2]
+
+
+def test_the_newest_version_of_phones_that_cannot_repeat_outlives_the_learner(tmp_path):
+    path = tmp_path / "run" / "published.json"
+    Serial(published=path).publish(FakePolicy(), 7)
+    assert Serial(published=path).newest_version() == 7 and Serial().newest_version() == -1
+    path.write_bytes(b"{}")
+    with pytest.raises(FleetError, match=r"published\.json is damaged"):
+        Serial(published=path).newest_version()
 
 
 def test_serial_stops_on_request_and_finishes_what_runs():
