@@ -147,7 +147,7 @@ def load_front(reference: str, config: Any, frames: int, history: int) -> Front:
     """
     if not isinstance(config, T5VisionConfig):
         try:
-            processor = AutoProcessor.from_pretrained(reference)
+            processor = AutoProcessor.from_pretrained(reference, trust_remote_code=False)
         except (ImportError, OSError, ValueError, TypeError, KeyError) as error:
             reason = str(error).strip().partition("\n")[0]
             _log.info("%s: no processor (%s); image processor and tokenizer are packed instead", reference, reason)
@@ -155,7 +155,7 @@ def load_front(reference: str, config: Any, frames: int, history: int) -> Front:
             if getattr(processor, "image_processor", None) and getattr(processor, "tokenizer", None):
                 return ProcessorFront(processor, frames, history)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(reference)
+        tokenizer = AutoTokenizer.from_pretrained(reference, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FrontError(f"{reference}: no tokenizer: {str(error).strip().partition(chr(10))[0]}") from error
     tokenizer.padding_side = "left"
@@ -166,7 +166,7 @@ def _image_processor(reference: str, config: Any) -> Any | None:
     if isinstance(config, T5VisionConfig):
         return None
     try:
-        return AutoImageProcessor.from_pretrained(reference)
+        return AutoImageProcessor.from_pretrained(reference, trust_remote_code=False)
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise FrontError(f"{reference}: no image processor: {str(error).strip().partition(chr(10))[0]}") from error
 

@@ -1,6 +1,7 @@
 """Loading and saving of `MultimodalPolicy`: transformers folders, peft adapters, `policy.json`.
 
-Invariant: only safetensors are read or written; what `save` writes, `load` makes again. A policy tuned by
+Invariant: only safetensors are read or written, and no code is run that a model brings along; what `save` writes, `load`
+makes again. A policy tuned by
 LoRA keeps its adapters and names its base model; one tuned in full keeps everything.
 """
 
@@ -98,7 +99,10 @@ def _lasting(reference: str) -> str:
 def _load_model(source: str, config: PolicyConfig) -> Any:
     dtype: torch.dtype = getattr(torch, config.dtype)
     try:
-        return AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
+        # Left out, transformers asks on the terminal whether to run the code that a folder or a repository brings along.
+        return AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise LoadError(f"cannot load {source!r}: {str(error).strip().partition(chr(10))[0]}") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +295,28 @@ def test_a_folder_without_weights_is_refused_in_one_line(tmp_path: Path) -> None
     with pytest.raises(ModelError, match="tiny") as error:
         load(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("where", ["config.json", "tokenizer_config.json"])
+def test_code_that_a_model_brings_along_is_not_even_asked_about(
+    where: str, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(folders["t5"], tmp_path / "model"))
+    kinds = {"AutoConfig": "trap.T", "AutoModelForImageTextToText": "trap.T", "AutoTokenizer": ["trap.T", "trap.T"]}
+    written = json.loads((folder / where).read_text()) | {"auto_map": kinds}
+    named = {"model_type": "trap_vl"} if where == "config.json" else {"tokenizer_class": "T"}
+    (folder / where).write_text(json.dumps(written | named))
+    (folder / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w').close()\n")
+    asked: list[str] = []
+
+    def agree(prompt: str = "") -> str:
+        asked.append(prompt)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", agree)
+    with contextlib.suppress(ModelError):  # a tokenizer of a known form is read without its own code
+        load(folder)
+    assert not asked and not (tmp_path / "sprung").exists()
 
 
 def test_unknown_lora_targets_are_named(folders: dict[str, Path]) -> None:
