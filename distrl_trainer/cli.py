@@ -154,7 +154,8 @@ def _trusting(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--trust-code",
         action="store_true",
-        help='import the "module:name" judge or hook that a stored run names, or ask its judge\'s endpoint',
+        help='import the "module:name" judge or hook that a stored run names, ask its judge\'s endpoint, or start the '
+        "emulator with its arguments",
     )
 
 

@@ -1,8 +1,10 @@
-"""Code that settings name as "module:name" (a judge, a hook), and a judge's endpoint: whose word is enough to use them.
+"""Code that settings name as "module:name" (a judge, a hook), a judge's endpoint, words of the emulator's command line:
+whose word is enough to use them.
 
 What the user types, or writes in a file given with --config, is imported, also from the working directory. What the
 settings stored in a run's folder name is not, unless the user says --trust-code: a folder may come from anybody, and
-`cd` into it must not be enough to run what lies there, nor to send screens and the user's key to whoever made it.
+`cd` into it must not be enough to run what lies there, nor to send screens and the user's key to whoever made it. The
+emulator takes options of QEMU, which starts scripts and opens files.
 Callers: `cli`, `play_commands`, `train_command`.
 """
 
@@ -18,14 +20,19 @@ from pathlib import Path
 from distrl_trainer.config import RunConfig
 
 
+EMULATOR = "env.adb.emulator.arguments"
+
+
 class UntrustedCodeError(Exception):
-    """Stored settings name code or an endpoint that the user has not agreed to."""
+    """Stored settings name code, an endpoint or a command line that the user has not agreed to."""
 
 
 def named_code(config: RunConfig) -> dict[str, str]:
-    """Return the settings that name code of the user's or an endpoint, such as {"env.judge": "module:Class"}."""
+    """Return the settings that name code of the user's, an endpoint or a command line: {"env.judge": "module:Class"}."""
     found = {"env.judge": config.env.judge, "env.adb.hook": config.env.adb.hook}
-    return {place: name for place, name in found.items() if ":" in name}
+    named = {place: name for place, name in found.items() if ":" in name}
+    arguments = config.env.adb.emulator.arguments
+    return named | ({EMULATOR: shlex.join(arguments)} if arguments else {})
 
 
 def permit_named_code(config: RunConfig, stored: Path | None, arguments: argparse.Namespace) -> None:
@@ -43,7 +50,7 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
     typed = {word.partition("=")[0].removeprefix("--") for word in arguments.overrides}
     unasked = {place: name for place, name in named.items() if place not in typed}
     if stored is not None and unasked and not arguments.trust_code:
-        said = "; ".join(f"{place} {name!r} ({_origin(name)})" for place, name in unasked.items())
+        said = "; ".join(f"{place} {name!r} ({_origin(place, name)})" for place, name in unasked.items())
         raise UntrustedCodeError(
             f"{stored} names what to run or to ask: {said}. If you trust that, repeat with --trust-code: "
             f"{shlex.join(['distrl-train', *arguments.words, '--trust-code'])}"
@@ -52,8 +59,10 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
         sys.path.append(os.getcwd())  # last: it finds the user's files, and they shadow nothing
 
 
-def _origin(name: str) -> str:
-    """Return where the module would come from, found without importing it, or what an endpoint would get."""
+def _origin(place: str, name: str) -> str:
+    """Return where the module would come from, found without importing it, or what an endpoint or a command would get."""
+    if place == EMULATOR:
+        return "words of the emulator's command line"
     if name.startswith("vlm:"):
         return "it would get the screens and the key in OPENAI_API_KEY"
     top = name.partition(":")[0].partition(".")[0]

@@ -91,6 +91,24 @@ def test_a_hook_is_code_too_and_inspect_imports_nothing(run, tmp_path, capsys):
     assert not (tmp_path / "sprung").exists()
 
 
+def test_the_emulators_command_line_is_code_too(tmp_path, capsys):
+    folder = RunFolder(tmp_path / "run")
+    script = ["-qemu", "-netdev", "tap,id=n,script=./trap.sh"]
+    settings = tmp_path / "given.yaml"
+    settings.write_text(
+        "env: {device: 'emulator:phone', adb: {emulator: {arguments: [-qemu, -netdev, 'tap,id=n,script=./trap.sh']}}}\n"
+    )
+    folder.begin(load_config(settings, ["--policy.model", "tiny-untrained"]))
+    folder.write_model(folder.policy, load_policy(PolicyConfig(model="tiny-untrained")).save)
+    assert cli.main(["eval", "--policy", str(folder.root), *FEW]) == 1
+    said = capsys.readouterr().err
+    assert f"env.adb.emulator.arguments '{' '.join(script)}' (words of the emulator's command line)" in said
+    # What the user gives needs no flag: it fails later, as there is no such emulator.
+    for given in (["--config", str(settings)], ["--trust-code"]):
+        assert cli.main(["eval", "--policy", str(folder.root), *given, *FEW]) == 1
+        assert "--trust-code" not in capsys.readouterr().err
+
+
 def test_no_library_is_looked_for_in_the_folder_entered(run, tmp_path):
     (run / "torchvision.py").write_text(TRAP)  # libraries import it where it is installed, as many others
     (run / "flash_attn.py").write_text(TRAP)
