@@ -2,13 +2,14 @@
 
 The page holds everything inline (frames as JPEG data URIs, no script, no font, no request), so that it can be mailed.
 Advantages are computed here from what was stored while acting (values, rewards, behaviour log-probs equal to the
-policy's): Retrace with ratios of one. Caller: `cli`.
+policy's): Retrace with ratios of one. Callers: `play_commands`, `train_command`, `warmup`.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import itertools
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from distrl_trainer.filmstrip import annotate, describe
-from distrl_trainer.observations import FrameError, check_frame, decode_action, decode_frames
+from distrl_trainer.observations import MAX_PIXELS, FrameError, check_frame, decode_action, decode_frame
 from distrl_trainer.plain_text import plain
 from distrl_trainer.retrace import retrace
 from distrl_trainer.trajectory import Trajectory, decode
@@ -55,6 +56,11 @@ dt { margin:0 } dd { margin:0; text-align:right; font-variant-numeric:tabular-nu
 
 MAX_BYTES = 2**28
 """Of a recorded episode that is read: 256 MiB are 100 steps on the largest screen that is decoded."""
+
+
+MAX_EPISODE_PIXELS = 128 * MAX_PIXELS
+"""Of all frames of a recorded episode that are decoded: as many as `MAX_BYTES` of screens like a photo hold. A blank
+frame shrinks to a thousandth, so that a file of this size could ask for a terabyte."""
 
 
 class InspectError(Exception):
@@ -94,16 +100,26 @@ def read_episodes(path: Path) -> tuple[list[Trajectory], list[str]]:
     refused: list[str] = []
     for file in _episode_files(path):
         try:
-            trajectory = _read(file)
-            _check_shown(trajectory)
-            found.append(trajectory)
+            found.append(read_episode(file))
         except InspectError as error:
             refused.append(str(error))
-        except (msgspec.DecodeError, FrameError, InvalidEpisodeError) as error:
-            refused.append(f"{file} is damaged: {error}")
     if not found:
         raise InspectError(refused[0] if len(refused) == 1 else f"none of {len(refused)} files is whole: {refused[0]}")
     return found, refused
+
+
+def read_episode(file: Path) -> Trajectory:
+    """Return the trajectory in `file`: its parts go together and its frames are of a sensible size, not yet decoded.
+
+    Raises:
+        InspectError: It is not; nothing was waited for, and nothing large allocated.
+    """
+    try:
+        trajectory = _read(file)
+        _check_shown(trajectory)
+    except (msgspec.DecodeError, FrameError, InvalidEpisodeError) as error:
+        raise InspectError(f"{file} is damaged: {error}") from error
+    return trajectory
 
 
 def advantages(trajectory: Trajectory, gamma: float, lambda_: float) -> list[float]:
@@ -176,15 +192,19 @@ def _check_shown(trajectory: Trajectory) -> None:
 
     Raises:
         msgspec.DecodeError: An action is damaged.
-        FrameError: A frame is no PNG image, or claims to be too large.
+        FrameError: A frame is no PNG image, or claims to be too large, as all of them together may.
         InvalidEpisodeError: Steps and frames do not go together.
     """
     if len(trajectory.frames) != len(trajectory.steps) + 1:
         raise InvalidEpisodeError(f"{len(trajectory.frames)} frames for {len(trajectory.steps)} steps")
     for step in trajectory.steps:
         decode_action(step)
-    for frame in trajectory.frames:
-        check_frame(frame)
+    pixels = 0
+    for before, frame in itertools.pairwise((b"", *trajectory.frames)):
+        height, width = check_frame(frame)
+        pixels += height * width * (frame != before)  # an unchanged screen is decoded once
+    if pixels > MAX_EPISODE_PIXELS:
+        raise FrameError(f"its frames claim {pixels} pixels; an episode has at most {MAX_EPISODE_PIXELS}")
 
 
 def _article_or_reason(trajectory: Trajectory, gamma: float, lambda_: float) -> str:
@@ -214,7 +234,8 @@ def _article(trajectory: Trajectory, gamma: float, lambda_: float) -> str:
 
 
 def _figures(trajectory: Trajectory, gamma: float, lambda_: float) -> list[str]:
-    frames = decode_frames(trajectory)
+    # One at a time: all of a long episode would take gigabytes.
+    frames = map(decode_frame, trajectory.frames)
     figures: list[str] = []
     for number, (step, advantage) in enumerate(
         zip(trajectory.steps, advantages(trajectory, gamma, lambda_), strict=True)
@@ -230,9 +251,8 @@ def _figures(trajectory: Trajectory, gamma: float, lambda_: float) -> list[str]:
         ]
         note = f'<div class="note">{_escaped(step.invalid)}</div>' if step.invalid else ""
         caption = f"<b>{number + 1}. {_escaped(describe(action))}</b>{note}<dl>{''.join(map(_row, rows))}</dl>"
-        figures.append(_figure(annotate(frames[number], action), caption))
-    if len(frames) > len(trajectory.steps):
-        figures.append(_figure(annotate(frames[-1], None), "<b>end</b>"))
+        figures.append(_figure(annotate(next(frames), action), caption))
+    figures.extend(_figure(annotate(frame, None), "<b>end</b>") for frame in frames)
     return figures
 
 

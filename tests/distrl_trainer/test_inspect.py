@@ -170,6 +170,16 @@ def test_a_hostile_episode_is_one_line_and_the_others_are_shown(changes, message
     assert message in capsys.readouterr().err
 
 
+def test_an_episode_of_blank_screens_that_would_fill_the_memory_is_left_out(tmp_path, capsys):
+    blank = encode_frame(np.zeros((2160, 3840, 3), np.uint8))
+    frames = tuple(blank + bytes([number % 2]) for number in range(130))  # each unlike the one before it
+    steps = trajectory().steps[:1] * 129
+    (tmp_path / "a.traj").write_bytes(encode(hostile(frames=frames, steps=steps)))
+    assert (tmp_path / "a.traj").stat().st_size < 2**25
+    assert cli.main(["inspect", str(tmp_path), "--html", str(tmp_path / "p.html")]) == 1
+    assert "a.traj is damaged: its frames claim 1078272000 pixels" in capsys.readouterr().err
+
+
 def test_pixels_that_cannot_be_decoded_are_one_line_of_the_page_and_places_off_the_screen_are_none():
     cut = encode_frame(FRAME)[:60]
     text = page([trajectory(frames=(cut,) * 5, id="bad"), trajectory()], "title")
