@@ -175,8 +175,9 @@ def make_warm_start(config: RunConfig, target: Path, view: LiveView, run: str = 
     def fill(folder: Path) -> None:
         policy.save(folder)
         (folder / DEMONSTRATIONS).mkdir()
-        for item in demonstrations:
-            (folder / DEMONSTRATIONS / f"{item.id}.traj").write_bytes(encode(item))
+        for number, item in enumerate(demonstrations):
+            # Not by its id: that of a recorded one is whatever somebody wrote, a path elsewhere or the same twice.
+            (folder / DEMONSTRATIONS / f"{number:08d}.traj").write_bytes(encode(item))
         if result is not None:
             (folder / "cloning.json").write_bytes(msgspec.json.encode(result))
 

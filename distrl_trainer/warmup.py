@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import torch
 
-from android_env_gym.actions import ActionError
+from android_env_gym.actions import ActionError, validate
 from android_env_gym.env import AndroidTaskEnv
 from android_env_gym.tasks.base import TaskTemplate
 from android_env_gym.tasks.pilot import oracle_actions
@@ -28,11 +28,20 @@ from android_env_gym.vector import EnvSpec
 from distrl_trainer.config import WarmupConfig
 from distrl_trainer.curriculum import MAX_INSTANCE
 from distrl_trainer.demonstrations import Demonstrations, imitation_loss, imitation_losses
-from distrl_trainer.observations import View, decode_action, encode_action, encode_frame, observations, window
+from distrl_trainer.inspect_html import InspectError, read_episode
+from distrl_trainer.observations import (
+    FrameError,
+    View,
+    decode_action,
+    encode_action,
+    encode_frame,
+    observations,
+    window,
+)
 from distrl_trainer.optimisation import MasterOptimizer
 from distrl_trainer.policy.base import Policy
 from distrl_trainer.prompts import action_text
-from distrl_trainer.trajectory import Step, Trajectory, decode
+from distrl_trainer.trajectory import Step, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -196,10 +205,10 @@ def load_demonstrations(folder: Path, policy: Policy, *, view: View) -> list[Tra
     files = sorted(Path(folder).glob("*.traj"))
     for path in files:
         try:
-            trajectory = decode(path.read_bytes())
+            trajectory = read_episode(path)
             if trajectory.success and trajectory.reward_valid and trajectory.steps:
                 found.append(_reencoded(trajectory, policy, view))
-        except (msgspec.DecodeError, ActionError) as error:
+        except (InspectError, FrameError, ActionError) as error:
             logger.warning("left out %s: %s", path, error)
     if not found:
         raise WarmupError(
@@ -213,7 +222,7 @@ def _reencoded(trajectory: Trajectory, policy: Policy, view: View) -> Trajectory
     steps: list[Step] = []
     for step, shown in zip(trajectory.steps, observations(trajectory, view), strict=False):
         action: Any = decode_action(step)
-        tokens = policy.encode_action(action, shown)
+        tokens = policy.encode_action(validate(action), shown)
         certain = (0.0,) * len(tokens)
         steps.append(msgspec.structs.replace(step, token_ids=tuple(tokens), logprobs=certain))
     return msgspec.structs.replace(trajectory, steps=tuple(steps))

@@ -1,6 +1,7 @@
 """Demonstrations are verified successes; cloning says whether it has flattened; RL never asks the oracle."""
 
 import ast
+import os
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,16 @@ import torch
 from runtime_fakes import TOKENS, FakePolicy, episode, fake_config
 
 import distrl_trainer
-from android_env_gym.actions import ActionError
+from android_env_gym.actions import ActionError, InvalidAction, Tap
 from android_env_gym.vector import EnvSpec
+from distrl_trainer.config import PolicyConfig
 from distrl_trainer.demonstrations import Demonstrations, imitation_loss
-from distrl_trainer.observations import View, decode_action, observations
+from distrl_trainer.inspect_html import load_trajectories
+from distrl_trainer.live import LiveView, make_console
+from distrl_trainer.observations import View, decode_action, encode_action, observations
+from distrl_trainer.policy import load_policy
+from distrl_trainer.settings import load_config
+from distrl_trainer.train_command import make_warm_start
 from distrl_trainer.trajectory import encode
 from distrl_trainer.vec_env import PhoneVecEnv
 from distrl_trainer.warmup import WarmupError, clone, load_demonstrations, record_demonstrations
@@ -78,6 +85,44 @@ def test_recorded_trajectories_are_encoded_anew_and_bad_files_left_out(tmp_path,
     assert "c.traj" in caplog.text
     with pytest.raises(WarmupError, match=r"3 files"):
         load_demonstrations(tmp_path, Mute(), view=VIEW)
+
+
+def test_what_is_no_whole_episode_of_valid_actions_is_left_out_in_one_line(tmp_path, caplog):
+    good = episode([0, 1, 2], name="good")
+    invalid = (msgspec.structs.replace(good.steps[0], action=encode_action(InvalidAction("no JSON"))), good.steps[1])
+    nowhere = (msgspec.structs.replace(good.steps[0], action=encode_action(Tap(float("nan"), 0.5))), good.steps[1])
+    hostile = {
+        "frames": {"frames": (b"x",) * 3}, "pixels": {"frames": (good.frames[0][:60],) * 3},
+        "short": {"frames": good.frames[:2]}, "none": {"frames": ()},
+        "invalid": {"steps": invalid}, "nowhere": {"steps": nowhere},
+    }  # fmt: skip
+    for name, changes in hostile.items():
+        (tmp_path / f"{name}.traj").write_bytes(encode(msgspec.structs.replace(good, **changes)))
+    (tmp_path / "deep.traj").write_bytes(b"\x91" * 100_000)
+    (tmp_path / "folder.traj").mkdir()
+    os.mkfifo(tmp_path / "pipe.traj")
+    (tmp_path / "good.traj").write_bytes(encode(good))
+    (found,) = load_demonstrations(tmp_path, load_policy(PolicyConfig(model="tiny-untrained")), view=VIEW)
+    assert found.id == "good" and len(found.steps) == 2
+    for name in (*hostile, "deep", "folder", "pipe"):
+        assert len([record for record in caplog.records if f"/{name}.traj" in record.message]) == 1, name
+
+
+def test_a_warm_start_keeps_every_recorded_demonstration_and_writes_nowhere_else(tmp_path):
+    ids = ["same", "same", "../../../elsewhere", str(tmp_path / "elsewhere"), "a\0b"]
+    recorded = tmp_path / "recorded"
+    recorded.mkdir()
+    for number, name in enumerate(ids):
+        (recorded / f"{number}.traj").write_bytes(encode(episode([0, 1, 2], name=name)))
+    config = load_config(None, ["--policy.model", "tiny-untrained", "--warmup.trajectories", str(recorded),
+                                "--warmup.epochs", "1"])  # fmt: skip
+    target = tmp_path / "a" / "warm"
+    make_warm_start(config, target, LiveView(make_console(stderr=True)))
+    kept = [item.id for item in load_trajectories(target / "demonstrations")]
+    assert kept == ids
+    assert {path.name for path in tmp_path.rglob("*.traj")} == {
+        *(f"{number}.traj" for number in range(5)), *(f"{number:08d}.traj" for number in range(5))
+    }  # fmt: skip
 
 
 def test_demonstrations_of_test_goals_are_refused():
