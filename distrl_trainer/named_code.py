@@ -19,8 +19,7 @@ from pathlib import Path
 
 from distrl_trainer.config import RunConfig
 
-
-EMULATOR = "env.adb.emulator.arguments"
+_EMULATOR = "env.adb.emulator.arguments"
 
 
 class UntrustedCodeError(Exception):
@@ -28,11 +27,11 @@ class UntrustedCodeError(Exception):
 
 
 def named_code(config: RunConfig) -> dict[str, str]:
-    """Return the settings that name code of the user's, an endpoint or a command line: {"env.judge": "module:Class"}."""
+    """Return the settings that name code, an endpoint or a command line, such as {"env.judge": "module:Class"}."""
     found = {"env.judge": config.env.judge, "env.adb.hook": config.env.adb.hook}
     named = {place: name for place, name in found.items() if ":" in name}
     arguments = config.env.adb.emulator.arguments
-    return named | ({EMULATOR: shlex.join(arguments)} if arguments else {})
+    return named | ({_EMULATOR: shlex.join(arguments)} if arguments else {})
 
 
 def permit_named_code(config: RunConfig, stored: Path | None, arguments: argparse.Namespace) -> None:
@@ -60,8 +59,8 @@ def permit_named_code(config: RunConfig, stored: Path | None, arguments: argpars
 
 
 def _origin(place: str, name: str) -> str:
-    """Return where the module would come from, found without importing it, or what an endpoint or a command would get."""
-    if place == EMULATOR:
+    """Return where the module would come from, found without importing it, or what an endpoint would get."""
+    if place == _EMULATOR:
         return "words of the emulator's command line"
     if name.startswith("vlm:"):
         return "it would get the screens and the key in OPENAI_API_KEY"

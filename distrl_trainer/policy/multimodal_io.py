@@ -1,8 +1,8 @@
 """Loading and saving of `MultimodalPolicy`: transformers folders, peft adapters, `policy.json`.
 
-Invariant: only safetensors are read or written, and no code is run that a model brings along; what `save` writes, `load`
-makes again. A policy tuned by
-LoRA keeps its adapters and names its base model; one tuned in full keeps everything.
+Invariant: only safetensors are read or written, and no code is run that a model brings along; what `save` writes,
+`load` makes again. A policy tuned by LoRA keeps its adapters and names its base model; one tuned in full keeps
+everything.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -99,7 +99,7 @@ def _lasting(reference: str) -> str:
 def _load_model(source: str, config: PolicyConfig) -> Any:
     dtype: torch.dtype = getattr(torch, config.dtype)
     try:
-        # Left out, transformers asks on the terminal whether to run the code that a folder or a repository brings along.
+        # Left out, transformers asks on the terminal whether to run the code that a repository brings along.
         return AutoModelForImageTextToText.from_pretrained(
             source, dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
