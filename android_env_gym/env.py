@@ -36,7 +36,7 @@ from android_env_gym.judges.base import Evidence, Judge, Verdict
 from android_env_gym.judges.make import make_judge
 from android_env_gym.phone.state import DeviceConfig, PhoneState
 from android_env_gym.phone.world.diff import side_effects
-from android_env_gym.rendering import Frame, Window, check_frame, observe
+from android_env_gym.rendering import Frame, Window, check_frame, observe, with_touch
 from android_env_gym.tasks import suites
 from android_env_gym.tasks.base import SPLITS, Task, TaskTemplate
 
@@ -149,6 +149,15 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         return self._current().task
 
     @property
+    def actions(self) -> tuple[Action | InvalidAction, ...]:
+        """The typed actions of the episode so far, whatever form they were given in.
+
+        Raises:
+            ResetNeeded: Before the first reset.
+        """
+        return tuple(self._current().actions)
+
+    @property
     def templates(self) -> tuple[TaskTemplate, ...]:
         """The templates that tasks are drawn from."""
         return self._templates
@@ -192,12 +201,14 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         Raises:
             ActionError: `action` is neither a valid action, a member of the action space nor an `InvalidAction`.
             ResetNeeded: No episode is running.
+            WindowClosedError: The window of `render_mode="human"` was closed.
         """
         episode = self._current()
         if episode.ended:
             raise ResetNeeded("the episode has ended; call reset()")
         typed = _typed(action)
         invalid = typed.reason if isinstance(typed, InvalidAction) else ""
+        self._show(typed)
         try:
             if not isinstance(typed, InvalidAction | Finish):
                 self.device.perform(typed)
@@ -223,9 +234,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         """Return a copy of the device's full frame (`rgb_array`), or show it (`human`)."""
         if self.render_mode == "rgb_array":
             return self.frame.copy()
-        if self.render_mode == "human":
-            self._window = self._window or Window("AndroidTask-v0")
-            self._window.show(self.frame, self.metadata["render_fps"])
+        self._show()
         return None
 
     def close(self) -> None:
@@ -276,9 +285,12 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             self._raw = check_frame(frame)
             self._seen = observe(self._raw, self.screen)
 
-    def _show(self) -> None:
+    def _show(self, action: Action | InvalidAction | None = None) -> None:
+        """Show a person the frame, with the touch of the `action` that is about to be performed."""
         if self.render_mode == "human":
-            self.render()
+            self._window = self._window or Window("AndroidTask-v0")
+            frame, fps = with_touch(self.frame, action), self.metadata["render_fps"]
+            self._window.show(frame, fps, self._episode.task.instruction if self._episode else "")
 
     def _judged(self, episode: _Episode, finish: Finish | None, limit: bool) -> Verdict | None:
         if finish is None and (self._judge_at or episode.task.judge_at) == "finish":

@@ -54,6 +54,10 @@ class ResetError(RuntimeError):
         self.attempts = attempts
 
 
+class WindowClosedError(RuntimeError):
+    """The person who watches `render_mode="human"` has closed the window: whatever was running is to end."""
+
+
 class NeedsWorldError(ValueError):
     """Suite or judge need the phone's state, and the device gives no access to it.
 

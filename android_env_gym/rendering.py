@@ -1,7 +1,7 @@
-"""Frames: what the agent is shown (`observe`) and what a person is shown (`Window`).
+"""Frames: what the agent is shown (`observe`) and what a person is shown (`with_touch`, `Window`).
 
 The observation is a pure function of the device's frame, so equal frames give equal observations on
-every machine. Called by `AndroidTaskEnv` alone.
+every machine. Called by `AndroidTaskEnv`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from android_env_gym.actions import Action, InvalidAction, LongPress, Swipe, Tap
 from android_env_gym.devices.base import DeviceFailure
+from android_env_gym.errors import WindowClosedError
 
 Frame = NDArray[np.uint8]
+RED, WHITE = (225, 30, 30), (255, 255, 255)
+BAR_HEIGHT = 48
+"""Of the instruction above the frame in a window, in pixels: two lines of `FONT_SIZE`."""
+FONT_SIZE = 22
 
 
 def check_frame(frame: object) -> Frame:
@@ -48,12 +54,34 @@ def observe(frame: Frame, screen: tuple[int, int]) -> Frame:
     return frame
 
 
+def with_touch(frame: Frame, action: Action | InvalidAction | None) -> Frame:
+    """Return `frame` with the touch of `action` drawn: a ring for a tap, two for a long press, an arrow for a swipe."""
+    if not isinstance(action, Tap | LongPress | Swipe):
+        return frame
+    drawn, height = frame.copy(), frame.shape[0]
+    radius, width = max(3, height // 32), max(1, height // 220)
+    for colour, thickness in ((WHITE, 3 * width), (RED, width)):  # a white rim shows on any background
+        if isinstance(action, Swipe):
+            ends = _pixel(frame, action.x1, action.y1), _pixel(frame, action.x2, action.y2)
+            cv2.arrowedLine(drawn, *ends, colour, thickness, tipLength=0.15)
+        else:
+            cv2.circle(drawn, _pixel(frame, action.x, action.y), radius, colour, thickness)
+    if isinstance(action, LongPress):
+        cv2.circle(drawn, _pixel(frame, action.x, action.y), 2 * radius, RED, width)
+    return drawn
+
+
+def _pixel(frame: Frame, x: float, y: float) -> tuple[int, int]:
+    height, width = frame.shape[:2]
+    return min(int(x * width), width - 1), min(int(y * height), height - 1)
+
+
 class Window:
-    """A desktop window that shows frames (`render_mode="human"`), drawn by pygame.
+    """A desktop window that shows an instruction and frames (`render_mode="human"`), drawn by pygame.
 
     Args:
         title: Window title.
-        height: Largest height on the desktop, in pixels; frames are scaled to fit.
+        height: Largest height of a frame on the desktop, in pixels; larger ones are scaled to fit.
 
     Raises:
         ImportError: pygame is not installed; the message names the extra that brings it.
@@ -72,20 +100,44 @@ class Window:
         self._surface: Any = None
         self._clock = self._pygame.time.Clock()
 
-    def show(self, frame: Frame, fps: float) -> None:
-        """Draw `frame`, handle window events, and wait so that at most `fps` frames are shown a second."""
+    def show(self, frame: Frame, fps: float, instruction: str = "") -> None:
+        """Draw `instruction` above `frame`, and wait so that at most `fps` frames are shown a second.
+
+        Raises:
+            WindowClosedError: The person has closed the window.
+        """
         pygame = self._pygame
         scale = min(1.0, self._height / frame.shape[0])
         size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
         if self._surface is None:
             pygame.display.init()
+            pygame.font.init()
             pygame.display.set_caption(self._title)
-            self._surface = pygame.display.set_mode(size)
+            self._surface = pygame.display.set_mode((size[0], size[1] + BAR_HEIGHT))
+        elif any(event.type == pygame.QUIT for event in pygame.event.get()):
+            self.close()
+            raise WindowClosedError("the window was closed; reset() opens another one")
         picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        pygame.surfarray.blit_array(self._surface, np.ascontiguousarray(picture.swapaxes(0, 1)))
-        pygame.event.pump()
+        self._surface.fill(WHITE)
+        for number, line in enumerate(self._lines(instruction, size[0])[:2]):
+            self._surface.blit(line, (4, 2 + number * BAR_HEIGHT // 2))
+        # (height, width, 3) -> (width, height, 3), as pygame has it
+        shown = pygame.surfarray.make_surface(np.ascontiguousarray(picture.swapaxes(0, 1)))
+        self._surface.blit(shown, (0, BAR_HEIGHT))
         pygame.display.flip()
         self._clock.tick(fps)
+
+    def _lines(self, text: str, width: int) -> list[Any]:
+        """Return `text` drawn, in lines that fit into `width` pixels where its words do."""
+        font = self._pygame.font.Font(None, FONT_SIZE)
+        lines: list[str] = []
+        for word in text.split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and font.size(longer)[0] <= width - 8:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        return [font.render(line, True, (0, 0, 0)) for line in lines]
 
     def close(self) -> None:
         """Close the window; may be called twice."""

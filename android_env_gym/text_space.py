@@ -1,12 +1,14 @@
-"""`TextSpace`: a space of texts that vectors of Gymnasium and Stable-Baselines3 carry as they are.
+"""`TextSpace`: a space of texts that Gymnasium and Stable-Baselines3 carry as they are.
 
 Gymnasium's `AsyncVectorEnv` reads a plain `Text` out of its shared memory once, before anything was written, and
 shows that text, all blanks, for ever. The three functions that are registered here give this space a memory of its
-own, which is read whenever somebody looks. Called by Gymnasium; the space is made by `actions.make_text_space`.
+own, which is read whenever somebody looks. Its `NumpyToTorch` and other conversions of arrays make "<generator object"
+of every text; a fourth function lets texts pass. Called by Gymnasium; the space is made by `actions.make_text_space`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -75,3 +77,13 @@ def _write(space: TextSpace, index: int, value: str, shared_memory: Any) -> None
     row = _rows(space, shared_memory)[index]
     row[0] = len(value)
     row[1 : 1 + len(value)] = np.frombuffer(value.encode("utf-32-le"), np.int32)
+
+
+def _keep_text(value: str, xp: Any, device: Any = None) -> str:
+    return value
+
+
+with contextlib.suppress(ImportError):  # without array-api-compat there are no such wrappers
+    from gymnasium.wrappers.array_conversion import array_conversion
+
+    array_conversion.register(str, _keep_text)

@@ -36,8 +36,8 @@ BOUNDS: dict[torch.dtype, float] = {torch.float64: 1e-5, torch.float32: 1e-4, to
 Another batch means another order of summation, which costs a logit a few roundings of its own size. Logits are of size
 10 to 30 and a rounding is 2^-24 of that in float32, 2^-11 in float16 and 2^-8 in bfloat16: 1e-6, 1e-2 and 1e-1 nats.
 In float32 there is room for logits that training has made larger: 2e-6 with the built-in model, 1e-5 with its logits
-four times as large, 4e-5 with sixteen times. A wrong mask or dropout changes decisions by 0.1 nats and more, so bfloat16
-is where a small defect can hide.
+four times as large, 4e-5 with sixteen times. A wrong mask or dropout changes decisions by 0.1 nats and more, so
+bfloat16 is where a small defect can hide.
 """
 
 ACTING = 8

@@ -13,12 +13,12 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 import android_env_gym  # noqa: F401 (registers the environment)
-from android_env_gym.actions import ActionError, Finish, InvalidAction, Tap, Wait, to_sample
+from android_env_gym.actions import ActionError, Finish, InvalidAction, LongPress, PressKey, Swipe, Tap, Wait, to_sample
 from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.devices.make import DeviceUnavailableError
-from android_env_gym.errors import ResetError, UnknownNameError
+from android_env_gym.errors import ResetError, UnknownNameError, WindowClosedError
 from android_env_gym.judges.base import Verdict
-from android_env_gym.rendering import observe
+from android_env_gym.rendering import BAR_HEIGHT, Window, observe, with_touch
 
 SMALL = (112, 56)
 INFO_KEYS = {
@@ -329,11 +329,55 @@ def test_human_mode_draws_a_window(monkeypatch):
     env.reset(seed=0)
     env.step(STRAY)
     surface = pygame.display.get_surface()
-    assert surface.get_size() == (405, 900)
+    assert surface.get_size() == (405, BAR_HEIGHT + 900)
     assert tuple(surface.get_at((200, 400)))[:3] == (150, 150, 150)
+    bar = pygame.surfarray.array3d(surface)[:, :BAR_HEIGHT]
+    assert (bar == 255).mean() > 0.8 and (bar < 100).mean() > 0.01  # black text on white
     env.close()
     env.close()
     assert pygame.display.get_surface() is None
+
+
+def test_human_mode_shows_the_touch_before_what_it_does(monkeypatch):
+    shown = []
+    monkeypatch.setattr(Window, "__init__", lambda window, title: None)
+    monkeypatch.setattr(Window, "show", lambda window, frame, fps, instruction: shown.append((frame, instruction)))
+    env = make_env(render_mode="human")
+    observation, _ = env.reset(seed=0)
+    env.step(WIN)
+    (first, _), (touched, _), (after, said) = shown
+    assert said == observation["instruction"]
+    x, y = round(540 * WIN.x), round(1200 * WIN.y)
+    near = (slice(y - 60, y + 60), slice(0, x + 60))
+    assert (first == 170).all() and (after == 120).all()
+    assert (touched[near] != 170).any() and (touched[:, x + 60 :] == 170).all()
+    assert (env.render() is None) and len(shown) == 4
+
+
+def test_closing_the_window_ends_the_loop_and_a_reset_opens_another(monkeypatch):
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = make_env(render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 1000}
+    env.reset(seed=0)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    with pytest.raises(WindowClosedError, match="reset"):
+        env.step(STRAY)
+    assert pygame.display.get_surface() is None
+    env.reset()
+    assert pygame.display.get_surface() is not None
+    env.close()
+
+
+def test_every_touch_is_drawn_where_it_is():
+    frame = np.zeros((448, 224, 3), np.uint8)
+    for action in (Tap(0.5, 0.5), LongPress(0.5, 0.5), Swipe(0.5, 0.7, 0.5, 0.3), Tap(1.0, 1.0), Tap(0.0, 0.0)):
+        drawn = with_touch(frame, action)
+        rows, columns = np.nonzero(drawn.any(-1))
+        centre = {Tap: (action.x, action.y) if isinstance(action, Tap) else None}.get(type(action)) or (0.5, 0.5)
+        assert abs(columns - 224 * centre[0]).min() < 20 and abs(rows - 448 * centre[1]).min() < 20
+        assert drawn.shape == frame.shape and not frame.any()
+    assert with_touch(frame, PressKey("back")) is frame and with_touch(frame, None) is frame
 
 
 def test_human_mode_without_pygame_names_the_extra(monkeypatch):

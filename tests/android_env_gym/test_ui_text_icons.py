@@ -1,6 +1,8 @@
 """Fonts, text measuring and wrapping, icons and colours of the phone's UI kit."""
 
 import random
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -93,3 +95,11 @@ def test_themes_have_the_same_roles_and_readable_text():
     with pytest.raises(UnknownNameError, match="title"):
         text_style("titel")
     assert all(style.line > style.size for style in TEXT_STYLES.values())
+
+
+def test_an_older_opencv_in_the_place_of_ours_is_one_line_that_says_what_to_do():
+    code = "import cv2; del cv2.FontFace; import gymnasium; gymnasium.make('android_env_gym:AndroidTask-v0')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    line = ended.stderr.strip().splitlines()[-1]
+    assert line.startswith("ImportError: OpenCV") and "pip uninstall -y opencv-python" in line

@@ -20,6 +20,13 @@ from numpy.typing import NDArray
 from android_env_gym.phone.ui import scripts
 from android_env_gym.phone.ui.theme import RGB
 
+if not hasattr(cv2, "FontFace"):
+    raise ImportError(
+        f"OpenCV {cv2.__version__} draws no TrueType text: OpenCV 5 is needed, and another package has put this one in "
+        "its place. Run: pip uninstall -y opencv-python opencv-contrib-python; "
+        "pip install --force-reinstall 'opencv-python-headless>=5'"
+    )
+
 _FILES = {400: "Roboto-Regular.ttf", 500: "Roboto-Medium.ttf", 700: "Roboto-Bold.ttf"}
 # OpenCV's `size` draws Roboto 5.5% larger than an em of that many pixels (measured against FreeType's advances).
 _SIZE_PER_EM = 1 / 1.055
