@@ -17,10 +17,17 @@ from android_env_gym.errors import UnknownNameError
 from android_env_gym.phone.adbd.command import add_options, end_signal, server
 from android_env_gym.phone.apps import APPS
 from android_env_gym.phone.sheet import write_sheet
-from android_env_gym.tasks.check import check_template
+from android_env_gym.tasks.check import TemplateReport, check_template, word_match_rate
 from android_env_gym.tasks.instruction_lists import CleaningReport, InstructionFileError
 from android_env_gym.tasks.instructions import PREFIX, read_instructions
+from android_env_gym.tasks.splits import train_twins
 from android_env_gym.tasks.suites import suite, suites, templates
+
+# Fields of a `TemplateReport` as columns.
+CHECKS = {
+    "oracle": "oracle", "no_op": "no-op", "random": "random", "near_miss": "near miss", "screen_dump": "screen dump",
+    "infeasible": "infeasible", "launch_finish": "launch-finish", "word_match": "word match", "vandal": "vandal",
+}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="list apps, suites and task templates")
     listing.add_argument("--json", action="store_true")
     listing.set_defaults(run=_list)
-    check = commands.add_parser("check", help="run oracle, no-op, random and near miss on every template of a suite")
+    check = commands.add_parser("check", help="run the oracle and every attack on every template of a suite")
     check.add_argument("--suite", default="starter")
     check.add_argument("--instances", type=int, default=5, help="episodes of each kind per template")
     check.add_argument("--json", action="store_true")
@@ -89,21 +96,38 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.instances < 1:
         print(f"error: --instances is {arguments.instances}; it must be at least 1", file=sys.stderr)
         return 2
-    reports = {}
-    for template in suite(arguments.suite):
+    reports: dict[str, TemplateReport] = {}
+    found = suite(arguments.suite)
+    out = sys.stderr if arguments.json else sys.stdout
+    for template in found:
         if not template.needs_world:
             print(f"error: {arguments.suite} has no oracle and no state check to run", file=sys.stderr)
             return 1
-        report = check_template(template, arguments.instances)
-        reports[template.id] = report
-        out = sys.stderr if arguments.json else sys.stdout
-        counts = f"oracle {report.oracle}  no-op {report.no_op}  random {report.random}  near miss {report.near_miss}"
-        print(f"{template.id:<32} {counts}  of {report.instances}  max steps {report.max_steps}", file=out)
-        for problem in report.problems:
-            print(f"  {problem}", file=out)
+        reports[template.id] = check_template(template, arguments.instances)
+        for line in _checked(template.id, reports[template.id], heading=len(reports) == 1):
+            print(line, file=out)
+    matched = word_match_rate(tuple(reports.values()))
+    twins = {item.id: counted for item in found if (counted := train_twins(item)) is not None}
+    print(
+        f"tapping what shares words with the instruction reaches {matched.k} of {matched.n}: {matched.rate:.1%} "
+        f"[{matched.low:.1%}, {matched.high:.1%}]\n"
+        f"test goals whose target is in train with another value: {sum(item.with_twin for item in twins.values())} of "
+        f"{sum(item.test_goals for item in twins.values())}, in {len(twins)} templates",
+        file=out,
+    )
     if arguments.json:
-        print(json.dumps({"suite": arguments.suite, "templates": msgspec.to_builtins(reports)}))
+        report = {"suite": arguments.suite, "templates": reports, "word_match": matched, "train_twins": twins}
+        print(json.dumps(msgspec.to_builtins(report)))
     return 1 if any(report.problems for report in reports.values()) else 0
+
+
+def _checked(name: str, report: TemplateReport, *, heading: bool) -> Iterator[str]:
+    """Yield the lines of a template's report for people."""
+    if heading:
+        yield f"{'':<30}" + "".join(f"{title:>14}" for title in CHECKS.values())
+    counts = (f"{getattr(report, field)}/{report.instances}" for field in CHECKS if field != "vandal")
+    yield f"{name:<30}" + "".join(f"{count:>14}" for count in (*counts, f"{report.vandal}/{report.vandalisms}"))
+    yield from (f"  {problem}" for problem in report.problems)
 
 
 def _instructions(arguments: argparse.Namespace) -> int:

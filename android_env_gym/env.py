@@ -34,6 +34,7 @@ from android_env_gym.devices.make import make_device
 from android_env_gym.errors import NeedsWorldError, ResetError, unknown_name
 from android_env_gym.judges.base import Evidence, Judge, Verdict
 from android_env_gym.judges.make import make_judge
+from android_env_gym.judges.state import SideEffects
 from android_env_gym.phone.state import DeviceConfig, PhoneState
 from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.rendering import Frame, Window, check_frame, observe, with_touch
@@ -75,9 +76,9 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
     learner must not bootstrap), with `truncated` on an infrastructure failure. `info` is plain data and always has
     the keys `task_id, template, instance, split, instruction, is_success, verdict` (`judged, success, score, reason,
     valid`; `judged` is False until a judge was asked), `reward_valid, failure` (`kind, message`, empty if nothing
-    failed), `invalid_action` (the reason, or ""), `side_effects` (paths changed outside what the task allows; at the
-    end only), `virtual_time` (ms since the epoch on the phone, 0 without a `World`), `step_limit, false_completion`
-    (a `Finish` that was wrong).
+    failed), `invalid_action` (the reason, or ""), `side_effects` (paths of destructive changes outside what the task allows,
+    see `phone.world.harm`; at the end only), `virtual_time` (ms since the epoch on the phone, 0 without a `World`),
+    `step_limit, false_completion` (a `Finish` that was wrong).
 
     Args:
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.
@@ -85,6 +86,8 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         split: "train", "test" or "unseen-template"; templates without instances in it are left out.
         judge: "state", "vlm:MODEL@URL", "module:Class" (made without arguments) or a `Judge`.
         judge_at: "step" or "finish"; "" leaves it to the task.
+        side_effects: "fail": the judge "state" says no success while a destructive side effect stands; "report": the
+            goal alone counts, and `info["side_effects"]` still names them.
         max_steps: Step limit; None leaves it to the task (15 unless its template says otherwise).
         screen: `(height, width)` of the observed screenshot.
         device_config: How the embedded phone is built.
@@ -93,7 +96,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         world: State access to the device, where the device object itself does not have it.
 
     Raises:
-        UnknownNameError: Unknown suite, split, device, judge or judging time.
+        UnknownNameError: Unknown suite, split, device, judge, judging time or meaning of side effects.
         DeviceUnavailableError: The device needs something that is not installed here.
         InstructionFileError: The suite's instruction files cannot be used.
         JudgeError: The suite is of instruction files, and the judge compares states; or its name is malformed.
@@ -116,6 +119,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         adb: AdbConfig | None = None,
         render_mode: str | None = None,
         world: World | None = None,
+        side_effects: SideEffects = "fail",
     ) -> None:
         _check_arguments(judge_at, max_steps, screen, render_mode)
         self.render_mode = render_mode
@@ -125,7 +129,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         self._judge_at = judge_at
         self._max_steps = max_steps
         self._templates = _templates_in(suite, split)
-        self.judge: Judge = make_judge(judge, self._templates)
+        self.judge: Judge = make_judge(judge, self._templates, side_effects)
         self._owns_device = isinstance(device, str)
         self.device: Device = make_device(device, self.device_config, adb) if isinstance(device, str) else device
         self.world = world if world is not None else self.device if isinstance(self.device, World) else None

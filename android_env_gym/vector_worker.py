@@ -27,6 +27,7 @@ from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.make import is_blocking
 from android_env_gym.env import Observation, longest_command
 from android_env_gym.errors import ResetError
+from android_env_gym.judges.state import SideEffects
 from android_env_gym.phone.state import DeviceConfig
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class EnvSpec(msgspec.Struct, frozen=True):
     screen: tuple[int, int] = (448, 224)
     device_config: DeviceConfig | None = None
     adb: AdbConfig | None = None
+    side_effects: SideEffects = "fail"
     id: str = "android_env_gym:AndroidTask-v0"
 
     @property

@@ -20,7 +20,7 @@ import psutil
 
 import android_env_gym  # noqa: F401  (registers AndroidTask-v0)
 from android_env_gym.phone.phone import SimPhone
-from android_env_gym.tasks.check import random_actions
+from android_env_gym.tasks.attacks import random_actions
 from benchmarks.measure import report, summary
 
 BLOCK_STEPS = 300

@@ -43,6 +43,9 @@ class EnvConfig(msgspec.Struct, frozen=True, kw_only=True):
     a judge of your own, made without arguments."""
     judge_at: Literal["", "step", "finish"] = ""
     """When success is judged; empty leaves it to the task."""
+    side_effects: Literal["fail", "report"] = "fail"
+    """Whether the judge "state" denies success while something was deleted, overwritten, sent or switched that the task
+    did not ask for, or the goal alone counts and side effects are only counted."""
     max_steps: Positive = 10
     """Actions after which an episode ends without success."""
     screen: tuple[Positive, Positive] = (448, 224)

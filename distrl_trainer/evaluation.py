@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import gymnasium as gym
@@ -84,7 +84,10 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One episode; `invalid` is its number of invalid actions. Without a verdict, `judged` and `success` are False."""
+    """One episode; without a verdict, `judged` and `success` are False.
+
+    `invalid` is its number of invalid actions, `side_effects` that of paths changed besides at its end.
+    """
 
     template: str
     instance: int
@@ -93,10 +96,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     invalid: int
     false_completion: bool
     judged: bool = True
+    side_effects: int = 0
 
 
 class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation. `infra_errors` counts failed attempts, `unjudged` the episodes that have no verdict in the end."""
+    """An evaluation. `infra_errors` counts failed attempts, `unjudged` the episodes that have no verdict in the end.
+
+    `side_effects` counts the episodes that ended with a destructive side effect, whatever their verdict.
+    """
 
     suite: str
     split: str
@@ -106,6 +113,7 @@ class EvaluationResult(msgspec.Struct, frozen=True, kw_only=True):
     invalid: int
     steps: int
     false_completions: int
+    side_effects: int = 0
     infra_errors: int = 0
     unjudged: int = 0
     outcomes: tuple[Outcome, ...] = ()
@@ -275,7 +283,7 @@ def evaluate_oracle(
     infra_errors = 0
     try:
         for number, request in enumerate(requests, start=1):
-            outcome = _oracle_outcome(request, 0, judged=False)
+            outcome = _oracle_outcome(request, 0, {}, judged=False)
             for _ in range(MAX_ATTEMPTS):
                 outcome = _play_oracle(phone, request)
                 if outcome.judged:
@@ -336,6 +344,7 @@ def summarise(
         invalid=sum(o.invalid for o in ordered),
         steps=sum(o.steps for o in ordered),
         false_completions=sum(o.false_completion for o in ordered),
+        side_effects=sum(o.side_effects > 0 for o in ordered),
         infra_errors=infra_errors,
         unjudged=sum(unjudged.values()),
         outcomes=tuple(ordered),
@@ -450,7 +459,7 @@ def _play_oracle(phone: gym.Env[Any, Any], request: TaskRequest) -> Outcome:
     try:
         phone.reset(options={"task": request.template, "instance": request.instance})
     except ResetError:
-        return _oracle_outcome(request, 0, judged=False)
+        return _oracle_outcome(request, 0, {}, judged=False)
     steps, info, ended = 0, {}, False
     actions = oracle_actions(template(request.template), inner.device, goal_of(inner.task))
     try:
@@ -458,27 +467,26 @@ def _play_oracle(phone: gym.Env[Any, Any], request: TaskRequest) -> Outcome:
             _, _, terminated, truncated, info = phone.step(action)
             steps += 1
             if truncated:
-                return _oracle_outcome(request, steps, judged=False)
+                return _oracle_outcome(request, steps, {}, judged=False)
             ended = terminated
             if ended:
                 break
     except OracleStuckError as error:
         logger.warning("the oracle of %s is stuck: %s", inner.task.task_id, error)
-    wrong = bool(info.get("false_completion"))
-    return _oracle_outcome(request, steps, success=ended and bool(info["is_success"]), false_completion=wrong)
+    return _oracle_outcome(request, steps, info if ended else {})
 
 
-def _oracle_outcome(
-    request: TaskRequest, steps: int, *, success: bool = False, false_completion: bool = False, judged: bool = True
-) -> Outcome:
+def _oracle_outcome(request: TaskRequest, steps: int, info: Mapping[str, Any], *, judged: bool = True) -> Outcome:
+    """Return the outcome of an oracle's episode that ended with `info` ({}: it did not end)."""
     return Outcome(
         template=request.template,
         instance=request.instance,
-        success=success,
+        success=bool(info.get("is_success")),
         steps=steps,
         invalid=0,
-        false_completion=false_completion,
+        false_completion=bool(info.get("false_completion")),
         judged=judged,
+        side_effects=len(info.get("side_effects", ())),
     )
 
 
@@ -492,4 +500,5 @@ def outcome_of(trajectory: Trajectory) -> Outcome:
         invalid=sum(bool(step.invalid) for step in trajectory.steps),
         false_completion=trajectory.false_completion,
         judged=trajectory.reward_valid,
+        side_effects=trajectory.side_effects,
     )

@@ -96,6 +96,7 @@ def _spec(env: EnvConfig, split: str, device: str) -> EnvSpec:
         split=split,
         judge=env.judge,
         judge_at=env.judge_at,
+        side_effects=env.side_effects,
         max_steps=env.max_steps,
         screen=env.screen,
         adb=env.adb if is_blocking(device) else None,

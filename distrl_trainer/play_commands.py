@@ -183,7 +183,7 @@ def result_rows(title: str, result: EvaluationResult) -> Table:
         )
     rows.caption = (
         f"{result.invalid} invalid actions in {result.steps} steps, {result.false_completions} false completions, "
-        f"{result.infra_errors} infrastructure errors"
+        f"{result.side_effects} episodes with side effects, {result.infra_errors} infrastructure errors"
     )
     if result.unjudged:
         rows.caption += f"; {result.unjudged} episodes without a verdict: as failures to as successes"

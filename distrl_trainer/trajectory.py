@@ -33,7 +33,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True):
 
     `terminated`: nothing follows (success, `Finish`, step limit); `truncated`: time or device ran out, the
     value of the last frame bootstraps. `reward_valid` is False if judge or device failed: such a
-    trajectory is counted but never enters replay.
+    trajectory is counted but never enters replay. `side_effects` counts the paths of `info["side_effects"]`.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True):
     failure_kind: str = ""
     failure_message: str = ""
     false_completion: bool = False
+    side_effects: int = 0
     collector: str = ""
     seed: int = 0
     seconds: float = 0.0

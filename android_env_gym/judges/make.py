@@ -10,7 +10,7 @@ from functools import partial
 
 from android_env_gym.errors import unknown_name
 from android_env_gym.judges.base import Judge
-from android_env_gym.judges.state import StateJudge
+from android_env_gym.judges.state import SideEffects, StateJudge
 from android_env_gym.named import load_named
 from android_env_gym.tasks.base import TaskTemplate
 
@@ -21,22 +21,23 @@ class JudgeError(ValueError):
     """A judge that cannot be made as it is spelled, or cannot judge these tasks; the message says what to pass."""
 
 
-def make_judge(judge: str | Judge, templates: Sequence[TaskTemplate] = ()) -> Judge:
+def make_judge(judge: str | Judge, templates: Sequence[TaskTemplate] = (), side_effects: SideEffects = "fail") -> Judge:
     """Return the judge that a name stands for ("state", "vlm:MODEL@URL", "module:Class"), or the judge given.
 
     Args:
         judge: A name, or a judge, which is checked and returned.
         templates: Those of the tasks to judge.
+        side_effects: What destructive side effects mean to the judge "state"; other judges see to that themselves.
 
     Raises:
-        UnknownNameError: No judge has this name.
+        UnknownNameError: No judge has this name; or `side_effects` is neither "fail" nor "report".
         JudgeError: The state judge, for tasks from instruction files; a "vlm:" name without a model or URL; or a
             "module:Class" that needs arguments.
         NamedError: The "module:Class" cannot be imported.
     """
     check_judge(judge, templates)
     if isinstance(judge, str):
-        judge = StateJudge(templates) if judge == "state" else _made(judge)
+        judge = StateJudge(templates, side_effects) if judge == "state" else _made(judge)
     if not callable(getattr(judge, "judge", None)):
         raise unknown_name("judge", judge, (*NAMES, "any object with the methods of judges.base.Judge"))
     return judge

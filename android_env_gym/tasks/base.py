@@ -60,6 +60,9 @@ class TaskTemplate:
         oracle_steps: Number of actions the oracle takes at most (difficulty is derived from it).
         judge_at: When success is judged: "finish" for questions and infeasible tasks.
         infeasible: True if the only right answer is `Finish("infeasible")` with nothing changed.
+        twin: Of an infeasible template, the id of the feasible one with the same phrasings and goals: no wording tells
+            the two apart, and a goal is in the same split for both.
+        values: Names of those goal parameters that say what is wanted of the target, which the others name.
         unseen: True puts the whole template into the split `unseen-template`.
         needs_world: False if a task is an instruction and nothing else: no set-up, no check of the state, no oracle.
     """
@@ -71,6 +74,8 @@ class TaskTemplate:
     oracle_steps: int
     judge_at: JudgeAt = "step"
     infeasible: bool = False
+    twin: str = ""
+    values: tuple[str, ...] = ()
     unseen: bool = False
     needs_world: bool = True
 
@@ -109,14 +114,14 @@ class TaskTemplate:
             return ("unseen-template",)
         if self.goals >= MIN_GOALS_TO_SPLIT:
             return ("train", "test")
-        return ("test",) if unit_hash(self.id) < TEST_SHARE else ("train",)
+        return ("test",) if unit_hash(self.twin or self.id) < TEST_SHARE else ("train",)
 
     def split_of(self, goal: Goal) -> Split:
         """Return the split that `goal` belongs to."""
         splits = self.splits()
         if len(splits) == 1:
             return splits[0]
-        return "test" if unit_hash(self.id + canonical(goal)) < TEST_SHARE else "train"
+        return "test" if unit_hash((self.twin or self.id) + canonical(goal)) < TEST_SHARE else "train"
 
 
 def canonical(goal: Goal) -> str:

@@ -20,7 +20,7 @@ from android_env_gym.phone.system.reduce import front, handle
 from android_env_gym.phone.world.diff import diff, side_effects
 from android_env_gym.phone.world.edit import app_of, put_settings
 from android_env_gym.phone.world.json import from_json, to_json
-from android_env_gym.tasks.check import random_actions
+from android_env_gym.tasks.attacks import random_actions
 from android_env_gym.tasks.pilot import OracleStuckError, Pilot
 
 
@@ -238,7 +238,7 @@ def test_pilot_says_what_the_screen_shows(phone: SimPhone) -> None:
 PIXELS = """
 import hashlib, numpy as np
 from android_env_gym.phone.phone import SimPhone
-from android_env_gym.tasks.check import random_actions
+from android_env_gym.tasks.attacks import random_actions
 phone, digest = SimPhone(seed=11), hashlib.sha256()
 for action in list(random_actions(np.random.default_rng(5), 60))[:-1]:
     phone.perform(action)

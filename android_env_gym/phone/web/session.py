@@ -33,13 +33,17 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class ShopSession(msgspec.Struct, frozen=True):
-    """Cart (newest line last), saved products, address used last, orders (newest first), deals on the home page."""
+    """Cart (newest line last), saved products, address used last, orders (newest first).
+
+    What the shop shows: ids of the deals on its home page, and of the products that it does not offer at present.
+    """
 
     cart: tuple[CartLine, ...] = ()
     saved: tuple[str, ...] = ()
     address: Address = Address()
     orders: tuple[Order, ...] = ()
     deals: tuple[str, ...] = ()
+    delisted: tuple[str, ...] = ()
 
     def count(self) -> int:
         """Return how many pieces are in the cart."""

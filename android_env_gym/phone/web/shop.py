@@ -41,7 +41,7 @@ class Shoply(Site, frozen=True):
             case ("category", name):
                 return self._listing(request, name)
             case ("product", product):
-                found = catalog.by_id(request.seed).get(product)
+                found = None if product in request.shop.delisted else catalog.by_id(request.seed).get(product)
                 return html.missing(self) if found is None else self._product(request, found)
             case steps:
                 header = self.header(request, search=steps != ("checkout",))
@@ -89,7 +89,8 @@ class Shoply(Site, frozen=True):
         return Node(children=(bar, box))
 
     def _home(self, request: Request) -> Document:
-        offered = [catalog.by_id(request.seed)[item] for item in request.shop.deals or deals(request.seed)]
+        shown = [item for item in request.shop.deals or deals(request.seed) if item not in request.shop.delisted]
+        offered = [catalog.by_id(request.seed)[item] for item in shown]
         rows = tuple(
             Node(children=tuple(self._deal(item) for item in offered[start : start + 2]), axis="row", gap=8)
             for start in range(0, len(offered), 2)
@@ -128,7 +129,7 @@ class Shoply(Site, frozen=True):
         )
 
     def _listing(self, request: Request, query: str) -> Document:
-        found = listed(request.url, request.seed)
+        found = [item for item in listed(request.url, request.seed) if item.id not in request.shop.delisted]
         chips = Node(children=_chips(request.url), axis="row", gap=8, padding=(12, 10, 12, 4))
         title = f"\u201c{query}\u201d" if request.url.path == "search" else query
         count = html.block(html.note(f"{len(found)} results for {title}"), top=4)
@@ -170,7 +171,8 @@ class Shoply(Site, frozen=True):
             children=(Node(text=product.name, style="headline_small", grow=1), heart), axis="row", align="center"
         )
         colors = Node(children=tuple(_color(name, name == option) for name in product.options), axis="row", gap=8)
-        similar = [item for item in catalog.search(request.seed, product.noun) if item.id != product.id][:3]
+        hidden = (product.id, *request.shop.delisted)
+        similar = [item for item in catalog.search(request.seed, product.noun) if item.id not in hidden][:3]
         body = (
             self.header(request),
             Node(art=_art(product, option), height=220),

@@ -287,7 +287,8 @@ def _clear(state: BrowserState, event: ClearData, context: Context) -> Updated:
     if "history" in ticked:
         state = replace(state, history=())
     if "cookies" in ticked:
-        state = replace(state, shop=replace(ShopSession(), deals=state.shop.deals))
+        kept = ShopSession(deals=state.shop.deals, delisted=state.shop.delisted)
+        state = replace(state, shop=kept)
     if "tabs" in ticked:
         state = replace(state, tabs=(), current=0)
     return state, (Pop(), Toast("Browsing data deleted"))

@@ -15,26 +15,29 @@ from android_env_gym.phone.apps.browser.shop_parts import (
     cart_with,
     draw_lines,
     launch_and_search,
+    only_added,
     with_deals,
     with_shop,
 )
 from android_env_gym.phone.apps.browser.task_parts import (
-    NAVIGATION,
     BrowserTask,
     at_url,
     browser,
     launch_and_open,
     other,
     pick,
+    sample,
 )
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.web import catalog, shop, till
 from android_env_gym.phone.web.session import Address
 from android_env_gym.phone.world.people import FIRST_NAMES, LAST_NAMES
+from android_env_gym.tasks.answers import same_amount
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
 STREETS = ("Elm Street", "Mill Lane", "Park Road", "Oak Avenue", "Harbor Street", "Station Road")
+AWAY = 3  # products that the shop lacks besides the one that a task is about
 CITIES = ("Milford", "Oakdale", "Brighton", "Ashland", "Kingston", "Riverside")
 
 
@@ -64,8 +67,8 @@ class ShopRemoveFromCart(BrowserTask):
         return browser(now).shop.cart == tuple(i for i in browser(before).shop.cart if i.product != target)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """The cart may change too."""
-        return (*NAVIGATION, CART)
+        """The cart may change."""
+        return (CART,)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Tap its bin in the cart."""
@@ -88,6 +91,7 @@ class ShopSetQuantity(ShopRemoveFromCart):
         "Set the number of {product} in the cart on shoply.com to {count}",
     )
     goals = 3 * len(PRODUCTS)
+    values = ("count",)
     oracle_steps = 6
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -142,9 +146,7 @@ class ShopPrice(BrowserTask):
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The answer is its price, with or without the dollar sign."""
-        cents = catalog.named(browser(now).web_seed, str(goal["product"])).cents
-        plain = (answer or "").strip().removesuffix(".").removeprefix("$").replace(",", "").strip()
-        return plain in (f"{cents / 100:.2f}", f"{cents / 100:g}")
+        return same_amount(answer, catalog.dollars(catalog.named(browser(now).web_seed, str(goal["product"])).cents))
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Search for it and read the price."""
@@ -204,8 +206,8 @@ class ShopCheckout(BrowserTask):
         )
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Cart, address and orders may change too."""
-        return (*NAVIGATION, "apps.browser.shop")
+        """Cart, address and orders may change."""
+        return (CART, "apps.browser.shop.address", "apps.browser.shop.orders")
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Fill in the form; enter leads to the next field and closes the keyboard after the last."""
@@ -223,33 +225,77 @@ class ShopCheckout(BrowserTask):
         yield from self.oracle(pilot, {**goal, "delivery": other(ways, str(goal["delivery"]))})
 
 
-class ShopNoSuchProduct(BrowserTask):
-    """Asked for a product that the shop does not have."""
+class ShopAddFound(BrowserTask):
+    """Add a product that is among the results shown: the feasible twin of `ShopNoSuchProduct`."""
 
-    id = "browser.shop_no_such_product"
+    id = "browser.shop_add_found"
     phrasings = (
         "Add the {product} to my Shoply cart",
         "Put {product} into the cart on shoply.com",
         "Find the {product} on Shoply and add it to the cart",
     )
-    goals = 500
+    goals = len(PRODUCTS)
+    oracle_steps = 3
+
+    def draw_goal(self, rng: np.random.Generator) -> Goal:
+        """Draw a product."""
+        return {"product": pick(rng, PRODUCTS)}
+
+    def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
+        """Show the results for it, the brand's other goods and other brands' of the kind; some products are away."""
+        return self._with_delisted(state, goal, rng, [])
+
+    def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
+        """One piece of it is in the cart."""
+        return only_added(before, now, self._id(now, str(goal["product"])))
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """The cart may change."""
+        return (CART,)
+
+    def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        """Open the result, which the search field names too, and tap the button."""
+        yield from pilot.launch("Browser")
+        yield pilot.tap_node(next(node for node in pilot.all(str(goal["product"])) if not node.editable))
+        yield pilot.tap("Add to cart")
+
+    def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        """Add another product."""
+        yield from pilot.launch("Browser")
+        yield pilot.tap(another_product(pilot, str(goal["product"])))
+        yield pilot.tap("Add to cart")
+
+    def _with_delisted(self, state: PhoneState, goal: Goal, rng: np.random.Generator, names: list[str]) -> PhoneState:
+        """Return `state` at the results for the goal's product; the shop lacks `names` and three others."""
+        others = sample(rng, [name for name in PRODUCTS if name != goal["product"]], AWAY)
+        ids = sorted(self._id(state, name) for name in (*names, *others))
+        page = at_url(state, shop.search_url(str(goal["product"])))
+        return with_shop(page, cart=(), orders=(), delisted=tuple(ids))
+
+    def _id(self, state: PhoneState, product: str) -> str:
+        return catalog.named(browser(state).web_seed, product).id
+
+
+class ShopNoSuchProduct(ShopAddFound):
+    """Asked for a product that the shop does not offer at present."""
+
+    id = "browser.shop_no_such_product"
     oracle_steps = 2
     judge_at = "finish"
     infeasible = True
-
-    def draw_goal(self, rng: np.random.Generator) -> Goal:
-        """Draw a brand and a kind of product of another category."""
-        one, two = rng.choice(len(catalog.CATEGORIES), 2, replace=False)
-        brand = pick(rng, catalog.CATEGORIES[int(one)].brands)
-        return {"product": f"{brand} {pick(rng, tuple(catalog.CATEGORIES[int(two)].goods))}"}
+    twin = ShopAddFound.id
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Show the results for it: the brand's other goods and other brands' goods of the kind."""
-        return with_shop(at_url(state, shop.search_url(str(goal["product"]))), cart=(), orders=())
+        """Show the same, without the product."""
+        return self._with_delisted(state, goal, rng, [str(goal["product"])])
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Never: the judge asks for `Finish("infeasible")` with nothing changed."""
         return False
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """Nothing may change."""
+        return ()
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Look at the results and give up."""
@@ -258,9 +304,7 @@ class ShopNoSuchProduct(BrowserTask):
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Add what comes nearest, and only then give up."""
-        yield from pilot.launch("Browser")
-        yield pilot.tap(another_product(pilot, ""))
-        yield pilot.tap("Add to cart")
+        yield from super().near_miss(pilot, goal)
         yield Finish(status="infeasible")
 
 
@@ -269,5 +313,6 @@ CART_TEMPLATES: tuple[TaskTemplate, ...] = (
     ShopSetQuantity(),
     ShopPrice(),
     ShopCheckout(),
+    ShopAddFound(),
     ShopNoSuchProduct(),
 )

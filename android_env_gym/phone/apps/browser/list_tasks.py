@@ -139,6 +139,7 @@ class RenameBookmark(_OneTitle):
     phrasings = ("Rename the bookmark {title} to {name}", "Change the name of my {title} bookmark to {name}",
                  'Edit the bookmark {title} so that it is called "{name}"')  # fmt: skip
     goals = 20 * len(TITLES)
+    values = ("name",)
     oracle_steps = 8
     unseen = True
 
@@ -215,6 +216,10 @@ class CloseTab(SwitchTab):
         """The other tabs are left."""
         url = place(str(goal["title"])).url
         return browser(now).tabs == tuple(tab for tab in browser(before).tabs if tab.url != url)
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """Tabs may change."""
+        return ("apps.browser.tabs",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Tap its cross in the tab switcher."""

@@ -50,6 +50,7 @@ class ShopSort(BrowserTask):
         "Order the search results for {query} {ordering}",
     )
     goals = len(NOUNS) * len(ORDERINGS)
+    values = ("ordering",)
     oracle_steps = 3
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -88,6 +89,7 @@ class ShopFilter(BrowserTask):
         "In the Shoply shop, keep only the products {limit} in {category}",
     )
     goals = len(catalog.CATEGORIES) * len(FILTERS)
+    values = ("limit",)
     oracle_steps = 3
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:

@@ -23,7 +23,6 @@ from android_env_gym.phone.apps.browser.shop_parts import (
     with_shop,
 )
 from android_env_gym.phone.apps.browser.task_parts import (
-    NAVIGATION,
     START_HINT,
     BrowserTask,
     browser,
@@ -146,8 +145,8 @@ class ShopGotoAdd(ShopFirstEntry):
         return only_added(before, now, catalog.search(browser(now).web_seed, str(goal["query"]))[0].id)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """The cart may change too."""
-        return (*NAVIGATION, CART)
+        """The cart may change."""
+        return (CART,)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Search, open, add."""
@@ -221,8 +220,8 @@ class ShopAddToCart(_OneDeal):
         return only_added(before, now, self.target(now, goal))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """The cart may change too."""
-        return (*NAVIGATION, CART)
+        """The cart may change."""
+        return (CART,)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it and tap the button."""
@@ -252,8 +251,8 @@ class ShopSave(_OneDeal):
         return browser(now).shop.saved == (self.target(now, goal),)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """The list may change too."""
-        return (*NAVIGATION, "apps.browser.shop.saved")
+        """The list may change."""
+        return ("apps.browser.shop.saved",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it and tap the heart."""
@@ -276,6 +275,7 @@ class ShopChooseColor(_OneDeal):
         "Put a {color} version of the {product} into my Shoply cart",
     )
     goals = len(PRODUCTS) * 4
+    values = ("color",)
     oracle_steps = 4
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -295,8 +295,8 @@ class ShopChooseColor(_OneDeal):
         return only_added(before, now, self.target(now, goal), str(goal["color"]).capitalize())
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """The cart may change too."""
-        return (*NAVIGATION, CART)
+        """The cart may change."""
+        return (CART,)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it, tap the colour, add it."""

@@ -22,7 +22,6 @@ T = TypeVar("T")
 replace = msgspec.structs.replace
 
 START_HINT = "Search or type web address"
-NAVIGATION = ("apps.browser.tabs", "apps.browser.current", "apps.browser.history")
 PLACES: tuple[Bookmark, ...] = tuple(
     Bookmark(site.name, link(site.host)) for site in internet.SITES if site.name != "Lookup"
 )
@@ -37,13 +36,13 @@ SUBJECTS = (
 
 
 class BrowserTask(TaskTemplate):
-    """A template over the browser; going places is always allowed."""
+    """A template over the browser. Going places does no harm; as a rule nothing else may change."""
 
     apps = ("browser",)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Tabs and history may change."""
-        return NAVIGATION
+        """Nothing may change."""
+        return ()
 
 
 def browser(state: PhoneState) -> BrowserState:

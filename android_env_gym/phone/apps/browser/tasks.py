@@ -15,7 +15,6 @@ from android_env_gym.phone.apps.browser.state import TILES
 from android_env_gym.phone.apps.browser.task_parts import (
     ADJECTIVES,
     HOSTS,
-    NAVIGATION,
     PLACES,
     START_HINT,
     SUBJECTS,
@@ -35,6 +34,7 @@ from android_env_gym.phone.apps.browser.task_parts import (
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.web.almanac import FACTS, TOWNS, town
 from android_env_gym.phone.web.site import link
+from android_env_gym.tasks.answers import same_answer
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
@@ -128,8 +128,8 @@ class AddBookmark(_OneHost):
         return len(new) == len(old) + 1 and new[1:] == old and new[0].url == link(str(goal["site"]))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Bookmarks may change too."""
-        return (*NAVIGATION, "apps.browser.bookmarks")
+        """Bookmarks may change."""
+        return ("apps.browser.bookmarks",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Go there and tap the star in the menu."""
@@ -180,6 +180,7 @@ class TownFact(BrowserTask):
         "Find out on almanac.org: what is the {fact} of {town}?",
     )
     goals = len(TOWNS) * len(FACTS)
+    values = ("fact",)
     oracle_steps = 9
     judge_at = "finish"
 
@@ -190,7 +191,7 @@ class TownFact(BrowserTask):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The answer is what the encyclopedia says."""
         facts = town(browser(now).web_seed, str(goal["town"]))
-        return answer is not None and _plain(answer) == _plain(getattr(facts, FACTS[str(goal["fact"])]))
+        return same_answer(answer, getattr(facts, FACTS[str(goal["fact"])]))
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Search the encyclopedia and read the box of facts."""
@@ -209,10 +210,6 @@ class TownFact(BrowserTask):
         nodes = pilot.tree
         at = nodes.index(pilot.find(label))
         yield Finish(answer=nodes[at + 1].text)
-
-
-def _plain(text: str) -> str:
-    return "".join(text.casefold().replace(",", "").split())
 
 
 TEMPLATES: tuple[TaskTemplate, ...] = (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from android_env_gym.actions import Action, Finish, Swipe, Tap
+from android_env_gym.devices.base import UiNode
 from android_env_gym.phone.apps.clock.state import (
     LABELS,
     WEEKDAYS,
@@ -17,7 +18,9 @@ from android_env_gym.phone.apps.clock.state import (
 )
 from android_env_gym.phone.apps.clock.tasks_times import TIME_TEMPLATES
 from android_env_gym.phone.state import PhoneState
+from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.phone.world.edit import app_of, put_app, replace
+from android_env_gym.tasks.answers import same_answer
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
@@ -26,6 +29,8 @@ MAX_LABELS = 1  # a label makes a card higher; with more of them the eleventh al
 SLOTS = 24 * 12
 FIRST_SLOT, LAST_SLOT = 12, 276
 TIMES = LAST_SLOT - FIRST_SLOT
+TARGET, TWIN = 1, 100  # keys of the alarm that a task is about, and of another one at the same time
+TWINS = 1 / 3  # share of the tasks that have such a twin
 
 
 def draw_time(rng: np.random.Generator) -> str:
@@ -57,7 +62,7 @@ def with_alarms(state: PhoneState, target: Alarm, rng: np.random.Generator, bann
         _other(index + 2, slot, labels[index] if index in labelled else "", state.now, rng)
         for index, slot in enumerate(slots)
     ]
-    alarms.append(replace(target, key=1, armed_at=state.now))
+    alarms.append(replace(target, key=TARGET, armed_at=state.now))
     ordered = tuple(sorted(alarms, key=lambda item: (item.hour, item.minute)))
     data = app_of(state, ClockState)
     return put_app(state, replace(data, alarms=ordered, next_key=len(alarms) + 2))
@@ -76,16 +81,15 @@ def _other(key: int, slot: int, label: str, now: int, rng: np.random.Generator) 
     )
 
 
-def alarm_at(state: PhoneState, time: str) -> Alarm | None:
-    """Return the alarm that is shown with this time."""
-    return next((item for item in app_of(state, ClockState).alarms if item.time == time), None)
+def target(state: PhoneState) -> Alarm | None:
+    """Return the alarm that the task is about, None if it was deleted."""
+    return next((item for item in app_of(state, ClockState).alarms if item.key == TARGET), None)
 
 
-def others_kept(before: PhoneState, now: PhoneState, time: str) -> bool:
-    """Return whether all alarms but those at `time`, the cities and the timers are as before."""
-    old, new = app_of(before, ClockState), app_of(now, ClockState)
-    kept = [item for item in old.alarms if item.time != time] == [item for item in new.alarms if item.time != time]
-    return kept and old.cities == new.cities and old.timers == new.timers
+def became(before: PhoneState, now: PhoneState, **values: object) -> bool:
+    """Return whether the alarm that the task is about got these `values`, and no others."""
+    old, new = target(before), target(now)
+    return old is not None and new is not None and new == replace(old, armed_at=new.armed_at, **values)
 
 
 def tap_left(pilot: Pilot, text: str) -> Tap:
@@ -107,11 +111,11 @@ class AlarmTask(TaskTemplate):
         """Put the alarm among others."""
         hour, minute = read_time(str(goal["time"]))
         enabled = bool(rng.integers(2))
-        return with_alarms(state, Alarm(1, hour, minute, enabled=enabled), rng)
+        return with_alarms(state, Alarm(TARGET, hour, minute, enabled=enabled), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the path of the alarms."""
-        return ("apps.clock.alarms",)
+        """Return the path of the alarm."""
+        return (f"apps.clock.alarms.{TARGET}",)
 
     def _another(self, pilot: Pilot, goal: Goal) -> str:
         """Return the time of another alarm on the screen."""
@@ -130,6 +134,7 @@ class ToggleAlarm(AlarmTask):
         "Set my {time} alarm to {state}",
     )
     goals = 2 * TIMES
+    values = ("state",)
     oracle_steps = 2
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -137,32 +142,36 @@ class ToggleAlarm(AlarmTask):
         return {"time": draw_time(rng), "state": "on" if rng.integers(2) else "off"}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Put the alarm, in the opposite state, among others."""
+        """Put the alarm, in the opposite state, among others; another one of its time may have the state wanted."""
         hour, minute = read_time(str(goal["time"]))
-        return with_alarms(state, Alarm(1, hour, minute, enabled=goal["state"] == "off"), rng)
+        alarm = Alarm(TARGET, hour, minute, enabled=goal["state"] == "off")
+        state = with_alarms(state, alarm, rng)
+        if rng.random() >= TWINS:
+            return state
+        data = app_of(state, ClockState)
+        twin = replace(alarm, key=TWIN, enabled=not alarm.enabled, armed_at=state.now)
+        at = next(index for index, item in enumerate(data.alarms) if item.key == TARGET) + int(rng.integers(2))
+        return put_app(state, replace(data, alarms=(*data.alarms[:at], twin, *data.alarms[at:]), next_key=TWIN + 1))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the alarm, and no other one, was switched."""
-        time = str(goal["time"])
-        old, new = alarm_at(before, time), alarm_at(now, time)
-        if old is None or new is None:
-            return False
-        wanted = replace(old, enabled=goal["state"] == "on", armed_at=new.armed_at)
-        return new == wanted and others_kept(before, now, time)
+        """Return whether the alarm was switched and is else as before."""
+        return became(before, now, enabled=goal["state"] == "on")
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
-        """Tap the alarm's switch."""
+        """Tap the alarm's switch: the one that does not stand as it is to."""
         yield from pilot.launch("Clock")
-        yield from self._switch(pilot, str(goal["time"]))
+        switches = _switches(pilot, str(goal["time"]))
+        yield pilot.tap_node(next(node for node in switches if node.checked != (goal["state"] == "on")))
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
-        """Tap the switch of another alarm."""
+        """Tap the switch of the other alarm of that time, or of one of another time."""
         yield from pilot.launch("Clock")
-        yield from self._switch(pilot, self._another(pilot, goal))
+        twins = [node for node in _switches(pilot, str(goal["time"])) if node.checked == (goal["state"] == "on")]
+        yield pilot.tap_node((twins or _switches(pilot, self._another(pilot, goal)))[0])
 
-    def _switch(self, pilot: Pilot, time: str) -> Iterator[Action]:
-        switches = [node for node in pilot.all(time) if node.checkable]
-        yield pilot.tap_node(switches[0])
+
+def _switches(pilot: Pilot, time: str) -> list[UiNode]:
+    return [node for node in pilot.all(time) if node.checkable]
 
 
 class DeleteOne(AlarmTask):
@@ -173,8 +182,8 @@ class DeleteOne(AlarmTask):
     oracle_steps = 4
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether exactly this alarm is gone."""
-        return alarm_at(now, str(goal["time"])) is None and others_kept(before, now, str(goal["time"]))
+        """Return whether the alarm is gone."""
+        return target(now) is None
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Unfold the alarm and tap Delete."""
@@ -201,6 +210,7 @@ class RepeatAlarm(AlarmTask):
         "Repeat the {time} alarm on {day}",
     )
     goals = TIMES * 7
+    values = ("day",)
     oracle_steps = 4
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -208,13 +218,8 @@ class RepeatAlarm(AlarmTask):
         return {"time": draw_time(rng), "day": WEEKDAYS[int(rng.integers(7))]}
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the alarm repeats on that day alone."""
-        time = str(goal["time"])
-        old, new = alarm_at(before, time), alarm_at(now, time)
-        if old is None or new is None:
-            return False
-        wanted = replace(old, days=(WEEKDAYS.index(str(goal["day"])),), armed_at=new.armed_at)
-        return new == wanted and others_kept(before, now, time)
+        """Return whether the alarm repeats on that day alone and is else as before."""
+        return became(before, now, days=(WEEKDAYS.index(str(goal["day"])),))
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Unfold the alarm and tap the day."""
@@ -243,6 +248,7 @@ class LabelAlarm(AlarmTask):
         "Give the alarm at {time} the label {label}",
     )
     goals = TIMES * len(LABELS)
+    values = ("label",)
     oracle_steps = 7
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -250,12 +256,9 @@ class LabelAlarm(AlarmTask):
         return {"time": draw_time(rng), "label": LABELS[int(rng.integers(len(LABELS)))]}
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the alarm has the label and nothing else changed."""
-        time = str(goal["time"])
-        old, new = alarm_at(before, time), alarm_at(now, time)
-        if old is None or new is None or new.label.casefold() != str(goal["label"]).casefold():
-            return False
-        return new == replace(old, label=new.label) and others_kept(before, now, time)
+        """Return whether the alarm has the label, in whatever case, and is else as before."""
+        new = target(now)
+        return new is not None and same_answer(new.label, str(goal["label"])) and became(before, now, label=new.label)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Unfold the alarm, type the label, confirm."""
@@ -289,19 +292,18 @@ class AddAlarm(AlarmTask):
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
         """Put alarms there, none at that time, one twelve hours off."""
         hour, minute = read_time(str(goal["time"]))
-        state = with_alarms(state, Alarm(1, hour, minute), rng)
+        state = with_alarms(state, Alarm(TARGET, hour, minute), rng)
         data = app_of(state, ClockState)
-        return put_app(state, replace(data, alarms=tuple(item for item in data.alarms if item.key != 1)))
+        return put_app(state, replace(data, alarms=tuple(item for item in data.alarms if item.key != TARGET)))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether exactly one alarm, enabled and at that time, is new."""
-        time = str(goal["time"])
-        new = [item for item in app_of(now, ClockState).alarms if item.time == time]
-        return len(new) == 1 and new[0].enabled and others_kept(before, now, time)
+        new = [item for item in app_of(now, ClockState).alarms if item.time == goal["time"]]
+        return len(new) == 1 and new[0].enabled and not side_effects(before, now, (f"apps.clock.alarms.{new[0].key}",))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the paths of the alarms and of their numbering."""
-        return ("apps.clock.alarms", "apps.clock.next_key")
+        """Return the path of the alarms."""
+        return ("apps.clock.alarms",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Pick hour, minute and half of the day, then confirm."""
@@ -344,20 +346,18 @@ class AskAlarm(TaskTemplate):
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
         """Put the labelled alarm among others; the first of them has a label too."""
         hour, minute = read_time(draw_time(rng))
-        target = Alarm(1, hour, minute, str(goal["label"]), enabled=bool(rng.integers(2)))
-        state = with_alarms(state, target, rng, banned=str(goal["label"]))
+        alarm = Alarm(TARGET, hour, minute, str(goal["label"]), enabled=bool(rng.integers(2)))
+        state = with_alarms(state, alarm, rng, banned=str(goal["label"]))
         data = app_of(state, ClockState)
-        first = next(item for item in data.alarms if item.key != 1)
+        first = next(item for item in data.alarms if item.key != TARGET)
         spare = replace(first, label="Gym" if goal["label"] != "Gym" else "Bus")
         alarms = tuple(spare if item is first else item for item in data.alarms)
         return put_app(state, replace(data, alarms=alarms))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the answer is its time and no alarm was changed."""
-        alarm = next(item for item in app_of(before, ClockState).alarms if item.label == goal["label"])
-        unchanged = app_of(before, ClockState) == app_of(now, ClockState)
-        said = "".join((answer or "").casefold().split())
-        return unchanged and said == "".join(alarm.time.casefold().split())
+        """Return whether the answer is its time."""
+        alarm = target(before)
+        return alarm is not None and same_answer(answer, alarm.time)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""

@@ -18,11 +18,6 @@ CITY_NAMES = tuple(name for name in CITIES if " " not in name)
 MAX_LAPS = 4
 
 
-def _others_kept(before: PhoneState, now: PhoneState, *changed: str) -> bool:
-    old, new = app_of(before, ClockState), app_of(now, ClockState)
-    return all(getattr(old, name) == getattr(new, name) for name in old.__struct_fields__ if name not in changed)
-
-
 def _with_cities(state: PhoneState, cities: list[str], rng: np.random.Generator) -> PhoneState:
     return put_app(state, replace(app_of(state, ClockState), cities=tuple(rng.permutation(cities).tolist())))
 
@@ -53,7 +48,7 @@ class AddCityTask(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether exactly this city is new."""
         old, new = app_of(before, ClockState).cities, app_of(now, ClockState).cities
-        return new == (*old, goal["city"]) and _others_kept(before, now, "cities")
+        return new == (*old, goal["city"])
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the cities."""
@@ -100,7 +95,7 @@ class RemoveCityTask(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether exactly this city is gone."""
         old, new = app_of(before, ClockState).cities, app_of(now, ClockState).cities
-        return new == tuple(item for item in old if item != goal["city"]) and _others_kept(before, now, "cities")
+        return new == tuple(item for item in old if item != goal["city"])
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the cities."""
@@ -149,12 +144,11 @@ class StartTimerTask(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether one timer of this length was started."""
         timers = app_of(now, ClockState).timers
-        started = len(timers) == 1 and timers[0].seconds == _seconds(goal) and timers[0].status != "paused"
-        return started and _others_kept(before, now, "timers", "next_key")
+        return len(timers) == 1 and timers[0].seconds == _seconds(goal) and timers[0].status != "paused"
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the paths of timers and numbering; a very short timer may ring."""
-        return ("apps.clock.timers", "apps.clock.next_key", "system.notifications")
+        """Return the path of the timers."""
+        return ("apps.clock.timers",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Type the digits and start."""
@@ -213,8 +207,7 @@ class StopwatchLaps(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether it stands still with that many laps."""
         watch = app_of(now, ClockState).stopwatch
-        done = not watch.running_since and len(watch.laps) == goal["laps"]
-        return done and _others_kept(before, now, "stopwatch")
+        return not watch.running_since and len(watch.laps) == goal["laps"]
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the stopwatch."""

@@ -8,13 +8,24 @@ import msgspec
 import numpy as np
 
 from android_env_gym.actions import Action, Finish
-from android_env_gym.phone.apps.contacts.tasks import other_row, with_people
+from android_env_gym.phone.apps.contacts.state import ContactsState
+from android_env_gym.phone.apps.contacts.tasks import (
+    draw_name,
+    draw_others,
+    is_called,
+    other_row,
+    row_of,
+    scroll_to_row,
+    with_people,
+)
 from android_env_gym.phone.apps.messages.app import draw_conversation
 from android_env_gym.phone.apps.messages.state import Conversation, Message, MessagesState
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.system.reduce import front
+from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.phone.world.edit import app_of, put_app
-from android_env_gym.phone.world.people import FIRST_NAMES, LAST_NAMES, draw_people
+from android_env_gym.phone.world.people import FIRST_NAMES, LAST_NAMES
+from android_env_gym.tasks.answers import same_answer
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
@@ -28,49 +39,48 @@ TEXTS = (
 
 
 def _with_chats(state: PhoneState, wanted: str, rng: np.random.Generator, count: int = CHATS) -> PhoneState:
-    """Return `state` with `count` conversations in random order, one of them with `wanted` (a first name)."""
-    others = [name for name in draw_people(rng, count) if name[0] != wanted][: count - 1]
-    names = [f"{wanted} {LAST_NAMES[int(rng.integers(len(LAST_NAMES)))]}", *(" ".join(name) for name in others)]
+    """Return `state` with `count` conversations; the one with key 0 is with `wanted`."""
+    others = draw_others(rng, wanted, count - 1)
+    full = wanted if " " in wanted else f"{wanted} {LAST_NAMES[int(rng.integers(len(LAST_NAMES)))]}"
+    names = [full, *(" ".join(name) for name in others)]
     chats = [draw_conversation(rng, key, name, state.now) for key, name in enumerate(names)]
     return put_app(state, MessagesState(tuple(chats), len(chats)))
 
 
-def _chat_with(state: PhoneState, first: str) -> Conversation | None:
-    chats = app_of(state, MessagesState).conversations
-    return next((item for item in chats if item.name.split(" ")[0] == first), None)
+def _chat(state: PhoneState) -> Conversation | None:
+    """Return the conversation that the task is about, None if it was deleted."""
+    return app_of(state, MessagesState).conversation(0)
 
 
-def _others_unchanged(before: PhoneState, now: PhoneState, first: str) -> bool:
-    old, new = ({item.key: item for item in app_of(state, MessagesState).conversations} for state in (before, now))
-    return old.keys() == new.keys() and all(
-        new[key].messages == item.messages and new[key].pinned == item.pinned and new[key].archived == item.archived
-        for key, item in old.items()
-        if item.name.split(" ")[0] != first
-    )
+def _became(before: PhoneState, now: PhoneState, **values: object) -> bool:
+    """Return whether the conversation got these `values`, and no others, read or not."""
+    old, new = _chat(before), _chat(now)
+    return old is not None and new is not None and new == replace(old, unread=new.unread, **values)
 
 
 class _OneChat(TaskTemplate):
-    """Shared by the templates whose goal is one conversation, known by a first name."""
+    """Shared by the templates whose goal is one conversation, known by a first name, or by both if two have it."""
 
     apps = ("messages",)
     goals = len(FIRST_NAMES)
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
-        """Draw a first name."""
-        return {"name": FIRST_NAMES[int(rng.integers(len(FIRST_NAMES)))]}
+        """Draw a name."""
+        return {"name": draw_name(rng)}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
         """Put the conversation among the others."""
         return _with_chats(state, str(goal["name"]), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Only conversations may change."""
-        return ("apps.messages.conversations",)
+        """Only that conversation may change."""
+        return ("apps.messages.conversations.0",)
 
     def open_chat(self, pilot: Pilot, name: str) -> Iterator[Action]:
         """Launch Messages and open the conversation with `name`."""
         yield from pilot.launch("Messages")
-        yield from pilot.scroll_and_tap(f"{name} ", contains=True)
+        yield from scroll_to_row(pilot, name)
+        yield pilot.tap_node(row_of(pilot, name))
 
     def open_other(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Launch Messages and open another conversation."""
@@ -87,8 +97,12 @@ class OpenChatTask(_OneChat):
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The page in front shows it."""
-        page, chat = front(now), _chat_with(now, str(goal["name"]))
-        return chat is not None and (page.app, page.name, page.arg) == ("messages", "chat", str(chat.key))
+        page = front(now)
+        return (page.app, page.name, page.arg) == ("messages", "chat", "0")
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """Nothing may change."""
+        return ()
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it."""
@@ -110,10 +124,11 @@ class SendMessage(_OneChat):
         'Reply "{text}" to {name}',
     )
     goals = len(FIRST_NAMES) * len(TEXTS)
+    values = ("text",)
     oracle_steps = 5
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
-        """Draw a first name and a text."""
+        """Draw a name and a text."""
         return {**super().draw_goal(rng), "text": TEXTS[int(rng.integers(len(TEXTS)))]}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
@@ -121,13 +136,12 @@ class SendMessage(_OneChat):
         return _with_chats(state, str(goal["name"]), rng, CHATS_ON_SCREEN)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Exactly that text was sent there and nothing elsewhere."""
-        name = str(goal["name"])
-        old, new = _chat_with(before, name), _chat_with(now, name)
-        if old is None or new is None or not _others_unchanged(before, now, name):
+        """Exactly that text was sent there."""
+        old, new = _chat(before), _chat(now)
+        if old is None or new is None or len(new.messages) != len(old.messages) + 1:
             return False
-        sent = [(item.text, item.mine) for item in new.messages[len(old.messages) :]]
-        return sent == [(goal["text"], True)]
+        sent = Message(str(goal["text"]), True, new.messages[-1].at)
+        return _became(before, now, messages=(*old.messages, sent))
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open the chat, type, send."""
@@ -152,16 +166,14 @@ class PinChat(_OneChat):
     oracle_steps = 4
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """It is the only pinned conversation."""
-        pinned = [item.name.split(" ")[0] for item in app_of(now, MessagesState).conversations if item.pinned]
-        return pinned == [goal["name"]] and _others_unchanged(before, now, str(goal["name"]))
+        """It is pinned and else as before."""
+        return _became(before, now, pinned=True)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Long-press the row and choose Pin."""
         yield from pilot.launch("Messages")
-        name = f"{goal['name']} "
-        yield from pilot.scroll_to(name, contains=True)
-        yield pilot.long_press(name, contains=True)
+        yield from scroll_to_row(pilot, str(goal["name"]))
+        yield pilot.long_press(row_of(pilot, str(goal["name"])).text)
         yield pilot.tap("Pin")
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
@@ -183,9 +195,8 @@ class ArchiveChat(_OneChat):
     oracle_steps = 5
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """It is the only archived conversation."""
-        archived = [item.name.split(" ")[0] for item in app_of(now, MessagesState).conversations if item.archived]
-        return archived == [goal["name"]] and _others_unchanged(before, now, str(goal["name"]))
+        """It is archived and else as before."""
+        return _became(before, now, archived=True)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it and choose Archive in the menu."""
@@ -208,10 +219,8 @@ class DeleteChatTask(_OneChat):
     oracle_steps = 6
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """It is gone, the others are there."""
-        gone = _chat_with(before, str(goal["name"]))
-        old, new = app_of(before, MessagesState).conversations, app_of(now, MessagesState).conversations
-        return gone is not None and [item.key for item in new] == [item.key for item in old if item.key != gone.key]
+        """It is gone."""
+        return _chat(now) is None
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open it, delete, confirm."""
@@ -240,29 +249,36 @@ class NewMessage(_OneChat):
         'Begin a chat with {name} with the text "{text}"',
     )
     goals = len(FIRST_NAMES) * len(TEXTS)
+    values = ("text",)
     oracle_steps = 7
     unseen = True
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
-        """Draw a first name and a text."""
+        """Draw a name and a text."""
         return {**super().draw_goal(rng), "text": TEXTS[int(rng.integers(len(TEXTS)))]}
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
         """The person is a contact without a conversation."""
         state = with_people(state, str(goal["name"]), rng)
         messages = app_of(state, MessagesState)
-        kept = tuple(item for item in messages.conversations if item.name.split(" ")[0] != goal["name"])
+        first = str(goal["name"]).split(" ")[0]
+        kept = tuple(item for item in messages.conversations if item.name.split(" ")[0] != first)
         return put_app(state, replace(messages, conversations=kept))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Conversations and the key counter may change."""
-        return ("apps.messages.conversations", "apps.messages.next_key")
+        """Conversations may change."""
+        return ("apps.messages.conversations",)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """One conversation more, with that person and that text alone."""
-        old, new = app_of(before, MessagesState).conversations, app_of(now, MessagesState).conversations
-        added = [(item.name.split(" ")[0], [text.text for text in item.messages]) for item in new[len(old) :]]
-        return new[: len(old)] == old and added == [(goal["name"], [goal["text"]])]
+        person = app_of(before, ContactsState).person(0)
+        old = {item.key for item in app_of(before, MessagesState).conversations}
+        added = [item for item in app_of(now, MessagesState).conversations if item.key not in old and item.messages]
+        if person is None or len(added) != 1:
+            return False
+        key, messages = added[0].key, (Message(str(goal["text"]), True, added[0].last_at),)
+        written = added[0] == Conversation(key, person.name, person.phone, messages)
+        return written and not side_effects(before, now, (f"apps.messages.conversations.{key}",))
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Start a chat, pick the person, type, send."""
@@ -275,7 +291,8 @@ class NewMessage(_OneChat):
     def _write(self, pilot: Pilot, name: str, text: str) -> Iterator[Action]:
         yield from pilot.launch("Messages")
         yield pilot.tap("Start chat")
-        yield from pilot.scroll_and_tap(f"{name} ", contains=True)
+        yield from scroll_to_row(pilot, name)
+        yield pilot.tap_node(row_of(pilot, name))
         yield from pilot.type_into("Text message", text)
         yield pilot.tap("Send")
 
@@ -295,16 +312,20 @@ class AskLastMessage(_OneChat):
         code = f"The door code is {int(rng.integers(1000, 9999))}"
         chats = tuple(
             replace(item, messages=(*item.messages, Message(code, False, state.now - 1000)))
-            if item.name.split(" ")[0] == goal["name"]
+            if is_called(item.name, str(goal["name"]))
             else item
             for item in messages.conversations
         )
         return put_app(state, replace(messages, conversations=chats))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """The answer contains that message."""
-        chat = _chat_with(before, str(goal["name"]))
-        return answer is not None and chat is not None and _plain(chat.messages[-1].text) in _plain(answer)
+        """The answer is that message."""
+        chat = _chat(before)
+        return chat is not None and same_answer(answer, chat.messages[-1].text)
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """Nothing may change."""
+        return ()
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Open the chat and read."""
@@ -315,10 +336,6 @@ class AskLastMessage(_OneChat):
         """Answer without the digits."""
         yield from self.open_chat(pilot, str(goal["name"]))
         yield Finish(answer="The door code is")
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 TEMPLATES: tuple[TaskTemplate, ...] = (

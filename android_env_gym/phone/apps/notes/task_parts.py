@@ -111,8 +111,8 @@ class OneNote(TaskTemplate):
         return brief_note(rng, 0, str(goal["title"]), now)
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
-        """Put the note among fifteen others."""
-        return with_target(state, self.target(goal, state.now, rng), rng)
+        """Put the note among fifteen others, and half of the time beside one of almost the same title."""
+        return with_target(state, self.target(goal, state.now, rng), rng, near=bool(rng.integers(2)))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Only notes may change."""

@@ -115,6 +115,7 @@ class ColorNote(OneNote):
         "Color {title} {color}",
     )
     goals = len(TITLES) * len(COLORS)
+    values = ("color",)
     oracle_steps = 4
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -160,8 +161,8 @@ class CreateNote(OneNote):
         return with_notes(state, str(goal["title"]), rng)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """A note more, and the key counter."""
-        return ("apps.notes.notes", "apps.notes.next_key")
+        """A note more."""
+        return ("apps.notes.notes",)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """There is one note more, with that title and, if the goal has one, that text."""
@@ -198,6 +199,7 @@ class WriteNote(CreateNote):
         'Take a note: title "{title}", text "{body}"',
     )
     goals = len(TITLES) * len(BODIES)
+    values = ("body",)
     oracle_steps = 5
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -255,18 +257,34 @@ class RestoreNote(OneNote):
         yield pilot.tap("Restore")
 
 
-class MissingNote(OneNote):
-    """Delete a note that does not exist: only one called "Old ..." does."""
+class DeleteExactNote(DeleteNote):
+    """Delete a note and leave the one called "Old ...": the feasible twin of `MissingNote`."""
 
-    id = "notes.missing_note"
+    id = "notes.delete_exact_note"
     phrasings = (
         'Delete the note titled exactly "{title}"',
         'Move the note called exactly "{title}" to the trash',
         'Throw away the note whose title is just "{title}"',
     )
-    oracle_steps = 4
+
+    def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
+        """Put the note beside one called "Old ..."."""
+        return with_target(state, self.target(goal, state.now, rng), rng, near=True)
+
+    def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        """Delete the similar one."""
+        yield from pilot.launch("Notes")
+        yield pilot.tap(f"Old {str(goal['title']).lower()}")
+        yield from self.act(pilot, goal)
+
+
+class MissingNote(DeleteExactNote):
+    """Delete a note that does not exist: only one called "Old ..." does."""
+
+    id = "notes.missing_note"
     judge_at = "finish"
     infeasible = True
+    twin = DeleteExactNote.id
 
     def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
         """There is "Old ...", but not the note itself."""
@@ -291,10 +309,7 @@ class MissingNote(OneNote):
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Delete the similar one."""
-        yield from pilot.launch("Notes")
-        yield pilot.tap(f"Old {str(goal['title']).lower()}")
-        yield pilot.tap("More options")
-        yield pilot.tap("Delete")
+        yield from super().near_miss(pilot, goal)
         yield Finish()
 
 
@@ -311,5 +326,6 @@ TEMPLATES: tuple[TaskTemplate, ...] = (
     AskNote(),
     CountItems(),
     RestoreNote(),
+    DeleteExactNote(),
     MissingNote(),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -20,6 +19,7 @@ from android_env_gym.phone.apps.notes.task_parts import (
     with_target,
 )
 from android_env_gym.phone.state import PhoneState
+from android_env_gym.tasks.answers import same_answer
 from android_env_gym.tasks.base import Goal
 from android_env_gym.tasks.pilot import Pilot
 
@@ -42,6 +42,7 @@ class AddItemTask(OneNote):
         'Write "{item}" at the end of the checklist {title}',
     )
     goals = len(LISTS) * len(THINGS)
+    values = ("item",)
     oracle_steps = 4
     titles = LISTS
 
@@ -152,9 +153,9 @@ class AskNote(OneNote):
         return with_target(state, self.target(goal, state.now, rng), rng)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """The answer contains its text."""
+        """The answer is its text."""
         note = named(before, str(goal["title"]))
-        return answer is not None and note is not None and _plain(note.body) in _plain(answer)
+        return note is not None and same_answer(answer, note.body)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
@@ -175,6 +176,7 @@ class CountItems(OneNote):
         "On the checklist {title}, how many items are {what}?",
     )
     goals = len(LISTS) * 2
+    values = ("what",)
     oracle_steps = 3
     judge_at = "finish"
     titles = LISTS
@@ -193,12 +195,10 @@ class CountItems(OneNote):
         return replace(super().target(goal, now, rng), items=items)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """The only number in the answer is the right one."""
+        """The answer is the number of those."""
         note = named(before, str(goal["title"]))
         wanted = goal["what"] == "checked off"
-        return note is not None and re.findall(r"\d+", answer or "") == [
-            str(sum(item.checked == wanted for item in note.items))
-        ]
+        return note is not None and same_answer(answer, str(sum(item.checked == wanted for item in note.items)))
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
@@ -217,7 +217,3 @@ class CountItems(OneNote):
 
 def _count(pilot: Pilot, checked: bool) -> int:
     return sum(node.checkable and node.checked == checked for node in pilot.tree)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -20,6 +20,7 @@ from android_env_gym.phone.apps.settings.state import (
     PutPreference,
     SettingsState,
     SubmitPassword,
+    SwitchFeature,
     TapNetwork,
     draw_state,
 )
@@ -63,6 +64,9 @@ class Settings(App[SettingsState]):
             case MuteApp(app, muted):
                 others = tuple(item for item in state.muted if item != app)
                 return replace(state, muted=tuple(sorted((*others, app))) if muted else others), ()
+            case SwitchFeature(name, on):
+                features = tuple(replace(item, on=on) if item.name == name else item for item in state.features)
+                return replace(state, features=features), ()
             case TapNetwork() | SubmitPassword() | ForgetNetwork():
                 return _update_wifi(state, event, context)
             case PairDevice() | ConnectDevice() | ForgetDevice():

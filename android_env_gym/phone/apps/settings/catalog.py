@@ -283,8 +283,10 @@ PAGES: dict[str, SettingsPage] = {
             Link("gestures", "Gestures", "One-handed mode, Quick Tap", "gesture-tap"),
             Link("date_time", "Date & time", "GMT+00:00 Coordinated Universal Time", "clock-outline"),
             Switch("backup", "Backup", "Back up apps and device settings"),
+            Link("features", "Phone features", "What this phone has beyond others", "star-outline"),
         ),
     ),
+    "features": SettingsPage("Phone features"),
     "languages": SettingsPage("Languages"),
     "keyboard": SettingsPage("Keyboard", (Switch("spell_checker", "Spell checker"),)),
     "gestures": SettingsPage(

@@ -20,13 +20,14 @@ from android_env_gym.phone.apps.settings.rows import (
     sub_page,
     subtitle_of,
 )
-from android_env_gym.phone.apps.settings.state import MuteApp, OpenSearch, SettingsState
+from android_env_gym.phone.apps.settings.state import MuteApp, OpenSearch, SettingsState, SwitchFeature
 from android_env_gym.phone.state import Launch, Pop, PutSetting
 from android_env_gym.phone.ui import widgets as w
 from android_env_gym.phone.ui.node import Art, Node
 
 STORAGE_GB = 128
 MAX_RESULTS = 20
+FEATURES_WAY = "System > Phone features"
 SHARES = (("Apps", "apps", 0.3), ("Images", "image-outline", 0.25), ("System", "android", 0.2))
 SHARES += (("Videos", "movie-outline", 0.15), ("Audio", "music-note", 0.05), ("Documents", "file-outline", 0.05))
 
@@ -71,7 +72,8 @@ def _main_row(link: Link, state: SettingsState, context: Context) -> Node:
 
 def _search(state: SettingsState, context: Context) -> Node:
     query = context.page.field("query").strip().casefold()
-    found = [item for item in searchable() if query in item[0].casefold()][:MAX_RESULTS] if query else []
+    features = ((item.name, FEATURES_WAY, "features") for item in state.features)
+    found = [item for item in (*searchable(), *features) if query in item[0].casefold()][:MAX_RESULTS] if query else []
     rows = tuple(w.list_item(title, where, on_tap=open_page(page)) for title, where, page in found)
     nothing = w.empty_state("magnify", "No results" if query else "Search for a setting")
     back = w.icon_button("arrow-left", Pop(), "Navigate up")
@@ -179,6 +181,11 @@ def _wallpaper(state: SettingsState, context: Context) -> Node:
     return sub_page("Wallpaper & style", w.row(picture, justify="center", padding=(0, 8, 0, 16)), switch)
 
 
+def _features(state: SettingsState, context: Context) -> Node:
+    rows = (w.switch_item(item.name, item.on, SwitchFeature(item.name, not item.on)) for item in state.features)
+    return sub_page("Phone features", *rows)
+
+
 def _languages(state: SettingsState, context: Context) -> Node:
     now = context.settings.language
     rows = (w.radio_item(name, name == now, PutSetting("language", name)) for name in LANGUAGES)
@@ -204,6 +211,7 @@ _SPECIAL: dict[str, Callable[[SettingsState, Context], Node]] = {
     "conversations": _conversations,
     "storage": _storage,
     "wallpaper": _wallpaper,
+    "features": _features,
     "languages": _languages,
     "vpn": _vpn,
 }

@@ -31,6 +31,13 @@ class PairedDevice(msgspec.Struct, frozen=True):
     connected: bool = False
 
 
+class Feature(msgspec.Struct, frozen=True):
+    """A piece of hardware that some phones have and others lack, with its switch; `name` is a title of `FEATURES`."""
+
+    name: str
+    on: bool = False
+
+
 class Preferences(msgspec.Struct, frozen=True):
     """Settings that no other part of the phone reads."""
 
@@ -111,13 +118,17 @@ class Hardware(msgspec.Struct, frozen=True):
 
 
 class SettingsState(AppState, frozen=True, tag="settings"):
-    """Everything the Settings app remembers. `muted` holds the ids of apps whose notifications are off."""
+    """Everything the Settings app remembers.
+
+    `muted` holds the ids of apps whose notifications are off, `features` what this phone has of `FEATURES`.
+    """
 
     preferences: Preferences
     hardware: Hardware
     networks: tuple[Network, ...] = ()
     devices: tuple[PairedDevice, ...] = ()
     muted: tuple[str, ...] = ()
+    features: tuple[Feature, ...] = ()
 
 
 class PutPreference(Event, frozen=True):
@@ -179,6 +190,18 @@ class MuteApp(Event, frozen=True):
     muted: bool
 
 
+class SwitchFeature(Event, frozen=True):
+    """Switch the hardware `name` on or off."""
+
+    name: str
+    on: bool
+
+
+FEATURES = (
+    "Infrared blaster", "FM radio", "Pop-up camera", "Wireless charging", "Stylus", "Satellite calls", "Laser pointer",
+    "Edge lighting", "Heart rate sensor", "Dolby Atmos", "Face unlock", "Second SIM", "Iris scanner", "Desktop mode",
+    "Flip cover", "Water lock",
+)  # fmt: skip
 NETWORK_NAMES = (
     "Airport", "Bakery", "Bluebird", "Cafe", "Castle", "Coffee", "Corner", "Dragon", "Falcon", "Forest", "Garden",
     "Harbor", "Hotel", "Island", "Kitchen", "Library", "Lighthouse", "Market", "Meadow", "Museum", "Office",
@@ -215,7 +238,14 @@ def draw_state(rng: np.random.Generator) -> SettingsState:
         hardware=draw_hardware(rng),
         networks=tuple(networks),
         devices=tuple(devices),
+        features=draw_features(rng, FEATURES),
     )
+
+
+def draw_features(rng: np.random.Generator, among: tuple[str, ...]) -> tuple[Feature, ...]:
+    """Return four to seven of the features `among`, in the order of `FEATURES`, some of them on."""
+    names = {among[int(index)] for index in rng.permutation(len(among))[: int(rng.integers(4, 8))]}
+    return tuple(Feature(name, bool(rng.integers(2))) for name in FEATURES if name in names)
 
 
 def draw_hardware(rng: np.random.Generator) -> Hardware:

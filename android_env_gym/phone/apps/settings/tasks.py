@@ -33,7 +33,7 @@ NEAR_SWITCHES = (
     "Wi-Fi", "Mobile data", "Roaming", "Airplane mode", "Wi-Fi hotspot", "USB tethering", "Data Saver", "Bluetooth",
     "NFC", "Nearby Share", "Wi-Fi calling", "Caller ID", "Notification history", "Bubbles", "Do Not Disturb",
     "Battery Saver", "Adaptive Battery", "Battery percentage", "Smart Storage", "Vibration & haptics",
-    "Adaptive brightness", "Dark theme", "Now Playing", "Bold text",
+    "Adaptive brightness", "Dark theme", "Now Playing", "Bold text", "High contrast text",
 )  # fmt: skip
 FAR_PAGES = ("accessibility", "security", "location", "accounts", "keyboard", "gestures", "date_time", "system")
 NEAR_PAGES = (
@@ -47,7 +47,10 @@ TOLERANCE = 0.06
 
 
 class Toggle(TaskTemplate):
-    """Turn a switch that needs no scrolling on or off."""
+    """Turn a switch that needs no scrolling on or off.
+
+    Its test goals are on pages that some train goal visits: what is unseen is the switch, or the state wanted of it.
+    """
 
     id = "settings.toggle"
     apps = ("settings",)
@@ -59,6 +62,7 @@ class Toggle(TaskTemplate):
         "Please switch {state} {setting}",
     )
     goals = 2 * len(NEAR_SWITCHES)
+    values = ("state",)
     oracle_steps = 4
     candidates: tuple[str, ...] = NEAR_SWITCHES
 
@@ -107,7 +111,7 @@ def _far_switches() -> tuple[str, ...]:
 
 
 class ToggleFar(Toggle):
-    """Turn a switch on or off whose category is below the fold of the main page."""
+    """Turn a switch on or off whose category is below the fold of the main page; split as `Toggle` is."""
 
     id = "settings.toggle_far"
     candidates = _far_switches()
@@ -168,6 +172,7 @@ class SetLevel(TaskTemplate):
         "Put the {level} at {percent}%",
     )
     goals = len(LEVELS) * len(PERCENTS)
+    values = ("percent",)
     oracle_steps = 3
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -221,6 +226,7 @@ class ChooseOption(TaskTemplate):
         (title, label) for title, (_, row) in choices().items() if len(row.options) > 2 for _, label in row.options
     )
     goals = len(candidates)
+    values = ("option",)
     oracle_steps = 6
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:

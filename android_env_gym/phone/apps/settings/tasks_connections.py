@@ -18,7 +18,7 @@ from android_env_gym.phone.apps.settings.state import (
     PairedDevice,
     SettingsState,
 )
-from android_env_gym.phone.apps.settings.tasks_common import STATES, only_changed, path_of, pick, put, walk
+from android_env_gym.phone.apps.settings.tasks_common import STATES, path_of, pick, put, walk
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.world.edit import app_of, put_app, replace
 from android_env_gym.tasks.base import Goal, TaskTemplate
@@ -51,12 +51,12 @@ class JoinWifi(TaskTemplate):
         return _with_networks(state, Network(str(goal["network"])), rng)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the phone is connected to the network and no other one was touched."""
-        return _joined(before, now, str(goal["network"]))
+        """Return whether the phone is connected to the network."""
+        return now.system.settings.wifi and now.system.settings.wifi_network == goal["network"]
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the connection and the list of networks (a joined one is remembered)."""
-        return (path_of("wifi_network"), "apps.settings.networks")
+        """Return the connection and that the network is remembered."""
+        return (path_of("wifi_network"), f"apps.settings.networks.{goal['network']}.saved")
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Tap the network in the list."""
@@ -79,6 +79,7 @@ class JoinProtectedWifi(JoinWifi):
         "Connect to the Wi-Fi {network} using {password} as the password",
     )
     goals = len(NETWORK_NAMES) * len(PASSWORD_WORDS)
+    values = ("password",)
     oracle_steps = 8
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
@@ -108,14 +109,6 @@ def _with_networks(state: PhoneState, target: Network, rng: np.random.Generator)
     data = replace(app_of(state, SettingsState), networks=tuple(networks[int(index)] for index in order))
     state = put_app(state, data)
     return put(put(state, "wifi_network", pick(rng, ("Home", ""))), "wifi", True)
-
-
-def _joined(before: PhoneState, now: PhoneState, name: str) -> bool:
-    old, new = app_of(before, SettingsState).networks, app_of(now, SettingsState).networks
-    kept = [item for item in old if item.name != name] == [item for item in new if item.name != name]
-    settings = now.system.settings
-    connected = settings.wifi and settings.wifi_network == name
-    return connected and kept and only_changed(before, now, path_of("wifi_network"), "apps.settings.networks")
 
 
 class PairWith(TaskTemplate):
@@ -149,15 +142,14 @@ class PairWith(TaskTemplate):
         return put(put_app(state, data), "bluetooth", True)
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether exactly this device was paired."""
-        old = app_of(before, SettingsState).devices
-        paired = (replace(item, paired=True, connected=True) if item.name == goal["device"] else item for item in old)
-        done = app_of(now, SettingsState).devices == tuple(paired)
-        return done and only_changed(before, now, "apps.settings.devices")
+        """Return whether this device was paired and is connected."""
+        devices = app_of(now, SettingsState).devices
+        return any(item.name == goal["device"] and item.paired and item.connected for item in devices)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the path of the devices."""
-        return ("apps.settings.devices",)
+        """Return what pairing sets."""
+        path = f"apps.settings.devices.{goal['device']}"
+        return (f"{path}.paired", f"{path}.connected")
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Tap it among the available devices and confirm."""
@@ -184,6 +176,7 @@ class AppNotifications(TaskTemplate):
         "Turn notifications {state} for {app}",
     )
     goals = 2 * len(APP_IDS)
+    values = ("state",)
     oracle_steps = 4
     unseen = True
 
@@ -199,15 +192,13 @@ class AppNotifications(TaskTemplate):
         return put_app(state, replace(app_of(state, SettingsState), muted=tuple(sorted(muted))))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether this app, and no other one, changed."""
-        target = {APP_IDS[str(goal["app"])]}
-        old, new = set(app_of(before, SettingsState).muted), set(app_of(now, SettingsState).muted)
-        wanted = old - target if goal["state"] == "on" else old | target
-        return new == wanted and only_changed(before, now, "apps.settings.muted")
+        """Return whether this app is muted or not, as asked for."""
+        muted = APP_IDS[str(goal["app"])] in app_of(now, SettingsState).muted
+        return muted == (goal["state"] == "off")
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
-        """Return the path of the muted apps."""
-        return ("apps.settings.muted",)
+        """Return the path of the app among the muted ones."""
+        return (f"apps.settings.muted.{APP_IDS[str(goal['app'])]}",)
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Tap the app in the list of app notifications."""

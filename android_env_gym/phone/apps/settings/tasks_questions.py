@@ -8,7 +8,7 @@ import numpy as np
 
 from android_env_gym.actions import Action, Finish
 from android_env_gym.phone.apps.settings.catalog import LANGUAGES
-from android_env_gym.phone.apps.settings.state import SettingsState, draw_hardware
+from android_env_gym.phone.apps.settings.state import FEATURES, Feature, SettingsState, draw_features, draw_hardware
 from android_env_gym.phone.apps.settings.tasks_common import (
     STATES,
     choices,
@@ -20,10 +20,12 @@ from android_env_gym.phone.apps.settings.tasks_common import (
 )
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.world.edit import app_of, put_app, replace
+from android_env_gym.tasks.answers import same_answer
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
-MISSING = (
+# As an instruction names them, in the order of `FEATURES`.
+SPOKEN = (
     "the infrared blaster", "the FM radio", "the pop-up camera", "wireless charging", "the stylus", "satellite calls",
     "the laser pointer", "the edge lighting", "the heart rate sensor", "Dolby Atmos", "face unlock", "the second SIM",
     "the iris scanner", "desktop mode", "the flip cover", "water lock",
@@ -98,7 +100,7 @@ class AskDetail(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether the answer is right and nothing was changed."""
         truth = _truth(before, str(goal["detail"]))
-        return answer is not None and _same_words(answer, truth) and only_changed(before, now)
+        return same_answer(answer, truth) and only_changed(before, now)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
@@ -119,28 +121,77 @@ class AskDetail(TaskTemplate):
         yield Finish("complete", texts[texts.index(title) + 1])
 
 
-def _same_words(a: str, b: str) -> bool:
-    return "".join(a.casefold().split()) == "".join(b.casefold().split())
+class SwitchPhoneFeature(TaskTemplate):
+    """Switch something that this phone has and others lack: the feasible twin of `MissingFeature`."""
 
-
-class MissingFeature(TaskTemplate):
-    """Asks for something that this phone does not have."""
-
-    id = "settings.missing_feature"
+    id = "settings.phone_feature"
     apps = ("settings",)
     phrasings = (
         "Turn {state} {feature}",
         "Switch {feature} {state}",
         "Go to the settings and turn {feature} {state}",
     )
-    goals = 2 * len(MISSING)
-    oracle_steps = 4
-    judge_at = "finish"
-    infeasible = True
+    goals = 2 * len(SPOKEN)
+    values = ("state",)
+    oracle_steps = 5
 
     def draw_goal(self, rng: np.random.Generator) -> Goal:
         """Draw a feature and a state."""
-        return {"feature": pick(rng, MISSING), "state": pick(rng, STATES)}
+        return {"feature": pick(rng, SPOKEN), "state": pick(rng, STATES)}
+
+    def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
+        """Have it, in the other state, among four to seven others."""
+        title = _title(goal)
+        others = {item.name: item for item in draw_features(rng, tuple(item for item in FEATURES if item != title))}
+        found = others | {title: Feature(title, goal["state"] == "off")}
+        return _with_features(state, tuple(found[name] for name in FEATURES if name in found))
+
+    def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
+        """Return whether it is as asked for."""
+        return Feature(_title(goal), goal["state"] == "on") in app_of(now, SettingsState).features
+
+    def allowed(self, goal: Goal) -> tuple[str, ...]:
+        """Return the path of its switch."""
+        return (f"apps.settings.features.{_title(goal)}.on",)
+
+    def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        """Search for it, open its page and tap it."""
+        yield from self._search(pilot, goal)
+        yield pilot.tap_node(next(node for node in pilot.all(_title(goal)) if not node.editable))
+        yield pilot.tap(_title(goal))
+
+    def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        """Switch another feature."""
+        yield from walk(pilot, "features")
+        yield pilot.tap(next(name for name in FEATURES if name != _title(goal) and pilot.sees(name)))
+
+    def _search(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
+        yield from pilot.launch("Settings")
+        yield pilot.tap("Search settings")
+        yield from pilot.type_into("Search settings", _title(goal))
+
+
+def _title(goal: Goal) -> str:
+    return FEATURES[SPOKEN.index(str(goal["feature"]))]
+
+
+def _with_features(state: PhoneState, features: tuple[Feature, ...]) -> PhoneState:
+    return put_app(state, replace(app_of(state, SettingsState), features=features))
+
+
+class MissingFeature(SwitchPhoneFeature):
+    """Asks for something that other phones have and this one lacks."""
+
+    id = "settings.missing_feature"
+    oracle_steps = 4
+    judge_at = "finish"
+    infeasible = True
+    twin = SwitchPhoneFeature.id
+
+    def setup(self, state: PhoneState, goal: Goal, rng: np.random.Generator) -> PhoneState:
+        """Have four to seven others."""
+        others = tuple(item for item in FEATURES if item != _title(goal))
+        return _with_features(state, draw_features(rng, others))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Nothing that is done on this phone can succeed."""
@@ -152,16 +203,13 @@ class MissingFeature(TaskTemplate):
 
     def oracle(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
         """Search for it and say that it is not there."""
-        yield from pilot.launch("Settings")
-        yield pilot.tap("Search settings")
-        yield from pilot.type_into("Search settings", str(goal["feature"]).removeprefix("the "))
+        yield from self._search(pilot, goal)
         yield Finish("infeasible")
 
     def near_miss(self, pilot: Pilot, goal: Goal) -> Iterator[Action]:
-        """Toggle something else and call it done."""
-        yield from walk(pilot, "connected")
-        yield pilot.tap("NFC")
+        """Switch something else and call it done."""
+        yield from super().near_miss(pilot, goal)
         yield Finish("complete")
 
 
-QUESTION_TEMPLATES: tuple[TaskTemplate, ...] = (AskDetail(), MissingFeature())
+QUESTION_TEMPLATES: tuple[TaskTemplate, ...] = (AskDetail(), SwitchPhoneFeature(), MissingFeature())
