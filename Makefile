@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist 
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: install train test check lint gpu-check bench format clean
+.PHONY: install train test test-all check lint gpu-check bench format clean
 
 install: $(STAMP)
 
@@ -29,9 +29,12 @@ lint: install
 	$(BIN)/pyright
 
 check: lint
-	$(PYTEST) -m 'not slow and not gpu and not device and not network'
+	$(PYTEST) -m 'not slow and not thorough and not gpu and not device and not network'
 
 test: install
+	$(PYTEST) -m 'not thorough and not gpu and not device and not network'
+
+test-all: install
 	$(PYTEST) -m 'not gpu and not device and not network'
 
 # Fails where there is no GPU: a check that skips everything would say that all is well.

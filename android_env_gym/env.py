@@ -76,9 +76,9 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
     learner must not bootstrap), with `truncated` on an infrastructure failure. `info` is plain data and always has
     the keys `task_id, template, instance, split, instruction, is_success, verdict` (`judged, success, score, reason,
     valid`; `judged` is False until a judge was asked), `reward_valid, failure` (`kind, message`, empty if nothing
-    failed), `invalid_action` (the reason, or ""), `side_effects` (paths of destructive changes outside what the task allows,
-    see `phone.world.harm`; at the end only), `virtual_time` (ms since the epoch on the phone, 0 without a `World`),
-    `step_limit, false_completion` (a `Finish` that was wrong).
+    failed), `invalid_action` (the reason, or ""), `side_effects` (paths of destructive changes outside what the task
+    allows, see `phone.world.harm`; at the end only), `virtual_time` (ms since the epoch on the phone, 0 without a
+    `World`), `step_limit, false_completion` (a `Finish` that was wrong).
 
     Args:
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.

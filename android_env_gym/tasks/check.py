@@ -19,7 +19,7 @@ from android_env_gym.phone.world.diff import side_effects
 from android_env_gym.tasks import attacks
 from android_env_gym.tasks.base import Split, Task, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
-from android_env_gym.tasks.suites import draw_task, goal_of, template
+from android_env_gym.tasks.suites import draw_task, goal_of, templates
 
 # What each kind of episode does; `vandal` is not among them, as it goes on from the oracle's.
 KINDS = ("oracle", "no_op", "random", "near_miss", "screen_dump", "infeasible", "launch_finish", "word_match")
@@ -164,7 +164,7 @@ def wilson(k: int, n: int) -> Rate:
 
 def _run(played: TaskTemplate, split: Split, index: int, kind: str) -> _Episode:
     if kind == "infeasible" and played.infeasible:
-        played = template(played.twin)
+        played = templates().get(played.twin, played)
     return _Episode(played, split, index, kind)
 
 
