@@ -25,7 +25,7 @@ from android_env_gym.codecs import get_codec
 from distrl_trainer.policy import multimodal_io
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
 from distrl_trainer.policy.fronts import Front
-from distrl_trainer.policy.sampling import Streams, check_range, check_streams, pick
+from distrl_trainer.policy.sampling import Streams, check_end, check_range, check_streams, pick
 from distrl_trainer.policy.special_tokens import MASKED, allowed_tokens
 
 VALUE_SIZE = 256
@@ -150,8 +150,8 @@ class MultimodalPolicy:
         special = [one for one in token_ids if self._forbidden[one]]
         if special:
             return f"token {special[0]} ({self.front.tokenizer.convert_ids_to_tokens(special[0])!r}) is never sampled"
-        early = [place for place, one in enumerate(token_ids[:-1]) if one in self.eos]
-        return f"the decision goes on after its end, token {early[0]} of {len(token_ids)}" if early else ""
+        ends = [place for place, one in enumerate(token_ids, start=1) if one in self.eos]
+        return check_end(len(token_ids), ends[0] if ends else None, self.settings.max_new_tokens)
 
     def values(self, observations: Sequence[Observation]) -> Tensor:
         """Return `(batch,)` state values."""

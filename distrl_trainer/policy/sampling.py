@@ -60,3 +60,13 @@ def check_range(token_ids: Sequence[int], vocabulary: int, most: int) -> str:
         return f"a decision of {len(token_ids)} tokens, allowed are 1 to {most} (policy.max_new_tokens)"
     outside = [one for one in token_ids if not 0 <= one < vocabulary]
     return f"token {outside[0]} is not in the vocabulary of 0 to {vocabulary - 1}" if outside else ""
+
+
+def check_end(length: int, end: int | None, most: int) -> str:
+    """Return why a decision of `length` tokens, the `end`-th of which ends it (None: none does), cannot have been drawn.
+
+    A decision stops at its end, or without one at `most` tokens: a part of one has no probability of its own.
+    """
+    if end is None:
+        return "" if length == most else f"the decision stops before its end, after {length} of at most {most} tokens"
+    return "" if end == length else f"the decision goes on after its end, token {end} of {length}"

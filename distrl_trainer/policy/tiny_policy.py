@@ -26,7 +26,7 @@ from torch import Tensor
 from android_env_gym.actions import Action, ActionError
 from distrl_trainer.policy import tiny_vocab as vocab
 from distrl_trainer.policy.base import Decision, Evaluation, Observation
-from distrl_trainer.policy.sampling import Streams, check_range, check_streams, pick
+from distrl_trainer.policy.sampling import Streams, check_end, check_range, check_streams, pick
 from distrl_trainer.policy.tiny_model import IMAGE_HEIGHT, IMAGE_WIDTH, KINDS, Inputs, TinyConfig, TinyModel
 from distrl_trainer.policy.tiny_text import FEATURES_PER_WORD, parse
 from distrl_trainer.prompts import action_text
@@ -238,8 +238,8 @@ class TinyPolicy:
         reason = check_range(token_ids, vocab.VOCABULARY, self.max_new_tokens)
         if reason:
             return reason
-        early = [end for end in range(1, len(token_ids)) if vocab.is_complete(token_ids[:end])]
-        return f"the decision goes on after its end, token {early[0]} of {len(token_ids)}" if early else ""
+        ends = [end for end in range(1, len(token_ids) + 1) if vocab.is_complete(token_ids[:end])]
+        return check_end(len(token_ids), ends[0] if ends else None, self.max_new_tokens)
 
     def values(self, observations: Sequence[Observation]) -> Tensor:
         """Return `(batch,)` state values."""

@@ -413,6 +413,7 @@ def test_tokens_that_acting_could_not_have_chosen_are_named(folders: dict[str, P
     assert "token -1" in policy.check_tokens((-1,))
     assert "allowed are 1 to 20" in policy.check_tokens(()) and "allowed" in policy.check_tokens((7,) * 21)
     assert "after its end" in policy.check_tokens((7, 1, 7))
+    assert "stops before its end, after 2 of at most 20 tokens" in policy.check_tokens((7, 8))
 
 
 @pytest.mark.parametrize("name", list(MAKERS))

@@ -22,7 +22,7 @@ from distrl_trainer.policy.loading import BASE_MODELS
 from distrl_trainer.policy.screens import Screen, screen_of
 from distrl_trainer.policy.tiny_model import TinyConfig, TinyModel
 from distrl_trainer.policy.tiny_policy import TinyPolicy, context_ids
-from distrl_trainer.policy.tiny_vocab import WORD_ID
+from distrl_trainer.policy.tiny_vocab import CHAR_BASE, WORD_ID
 from distrl_trainer.prompts import action_text, history_text, prompt_text
 
 
@@ -260,6 +260,15 @@ def test_history_is_two_kinds_and_whether_they_repeat() -> None:
     assert context_ids(()) != context_ids(("tap 0.1 0.2",))
     assert context_ids(("tap 0.1 0.2", "tap 0.1 0.2"))[2] != context_ids(("tap 0.1 0.2", "tap 0.3 0.2"))[2]
     assert context_ids(("wait 1", "press back", "invalid")) == context_ids(("press back", "invalid"))
+
+
+def test_a_part_of_a_decision_is_none() -> None:
+    policy = small_policy()
+    whole = policy.encode_action(TypeText("xyz"), Observation("do it", (np.zeros((4, 4, 3), np.uint8),)))
+    assert policy.check_tokens(whole) == ""
+    assert "stops before its end, after 1 of at most" in policy.check_tokens(whole[:1])
+    assert "goes on after its end" in policy.check_tokens((*whole, whole[-1]))
+    assert policy.check_tokens((*whole[:1], *[CHAR_BASE] * (policy.max_new_tokens - 1))) == ""
 
 
 def test_prompts_name_task_history_and_format() -> None:
