@@ -68,6 +68,7 @@ class ArchivedAlgorithm(OffPolicyAlgorithm):
             raise TypeError("DistRL.save writes a fixed set of parts and takes neither exclude nor include")
         parts = self.training_state()
         del parts["replay"]
+        parts["counted_files"] = [*self.replay.file_names, *sorted(self.replay.files.spent)]
         parts["config"] = msgspec.to_builtins(self.config)
         parts["arguments"] = {
             "verbose": self.verbose,
@@ -92,6 +93,9 @@ class ArchivedAlgorithm(OffPolicyAlgorithm):
         **kwargs: Any,
     ) -> Self:
         """Return the trainer that `save` wrote.
+
+        Of the episodes in `folder`, those finished since then arrive, when it learns. Those that it had counted do not
+        arrive twice: they come back by `load_replay_buffer`, or `learn` removes them.
 
         Args:
             path: A path or a file open for reading bytes.
@@ -129,6 +133,8 @@ class ArchivedAlgorithm(OffPolicyAlgorithm):
         arguments = {**parts["arguments"], **(custom_objects or {}), **kwargs}
         model = cast(Any, cls)(policy, env, config=saved, **arguments)
         model.load_training_state(parts)
+        # The books have counted them; a file of an earlier version does not say.
+        model.replay.files.spent.update(parts.get("counted_files", ()))
         return model
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:

@@ -307,6 +307,25 @@ def test_save_and_load_in_memory_and_through_open_files(trained, tmp_path):
         DistRL.load(io.BytesIO(b"nothing of ours"))
 
 
+@pytest.mark.parametrize("with_replay", [False, True])
+def test_loaded_in_its_folder_a_trainer_counts_no_episode_twice(with_replay, tmp_path, monkeypatch):
+    monkeypatch.setattr(archived_algorithm, "load_policy", load_fake)
+    folder = tmp_path / "run"
+    first = make(folder=folder).learn(120)
+    first.save(tmp_path / "model")
+    first.save_replay_buffer(tmp_path / "replay")
+    made, episodes, held = first.num_timesteps, first.books.counters.trajectories, first.replay.file_names
+    loaded = DistRL.load(tmp_path / "model", FakePhones(), folder=folder)
+    if with_replay:
+        loaded.load_replay_buffer(tmp_path / "replay")
+    loaded.learn(30, reset_num_timesteps=False)
+    assert loaded.num_timesteps - made < 30 + 4 * 6  # a round ends with the episodes of its four phones
+    new = {*loaded.replay.file_names} - {*held}
+    assert loaded.books.counters.trajectories == episodes + len(new)
+    assert {*loaded.replay.file_names} - new == ({*held} if with_replay else set())
+    assert {path.name for path in (folder / "replay").iterdir()} == {*loaded.replay.file_names}
+
+
 def test_load_takes_what_sb3_takes(trained, tmp_path, capsys):
     trained.save(tmp_path / "model")
     loaded = DistRL.load(
