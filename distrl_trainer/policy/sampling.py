@@ -63,7 +63,7 @@ def check_range(token_ids: Sequence[int], vocabulary: int, most: int) -> str:
 
 
 def check_end(length: int, end: int | None, most: int) -> str:
-    """Return why a decision of `length` tokens, the `end`-th of which ends it (None: none does), cannot have been drawn.
+    """Return why `length` tokens, of which the `end`-th ends a decision (None: none does), cannot have been drawn.
 
     A decision stops at its end, or without one at `most` tokens: a part of one has no probability of its own.
     """
