@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
-import msgspec
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
@@ -77,8 +76,8 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
     the keys `task_id, template, instance, split, instruction, is_success, verdict` (`judged, success, score, reason,
     valid`; `judged` is False until a judge was asked), `reward_valid, failure` (`kind, message`, empty if nothing
     failed), `invalid_action` (the reason, or ""), `side_effects` (paths of destructive changes outside what the task
-    allows, see `phone.world.harm`; at the end only), `virtual_time` (ms since the epoch on the phone, 0 without a
-    `World`), `step_limit, false_completion` (a `Finish` that was wrong).
+    allows, see `phone.world.harm`, separated by spaces; at the end only), `virtual_time` (ms since the epoch on the
+    phone, 0 without a `World`), `step_limit, false_completion` (a `Finish` that was wrong).
 
     Args:
         device: "sim", "adb:SERIAL", "emulator:AVD", or a `Device`, which the caller then closes.
@@ -345,10 +344,10 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             instance=task.instance,
             split=task.split,
             instruction=clean_text(task.instruction),
-            is_success=verdict is not None and verdict.success,
+            is_success=verdict is not None and bool(verdict.success),
             verdict=verdict_info(verdict),
             invalid_action=invalid_action,
-            side_effects=effects,
+            side_effects=" ".join(effects),
             virtual_time=0 if self.world is None else self.world.state.now,
         )
 
@@ -376,7 +375,8 @@ def longest_command(device: str, adb: AdbConfig) -> float:
 def make_info(**known: Any) -> dict[str, Any]:
     """Return an `info` with every key of the contract, `known` ones set (see `AndroidTaskEnv`).
 
-    Its keys and types are the same at every step: Minari and Gymnasium's vectors store them by column.
+    Its keys and types are the same at every step: Minari and Gymnasium's vectors store them by column, for which a
+    tuple of varying length has no place.
     """
     return {
         "task_id": "",
@@ -389,7 +389,7 @@ def make_info(**known: Any) -> dict[str, Any]:
         "reward_valid": True,
         "failure": {"kind": "", "message": ""},
         "invalid_action": "",
-        "side_effects": (),
+        "side_effects": "",
         "virtual_time": 0,
         "step_limit": False,
         "false_completion": False,
@@ -398,7 +398,15 @@ def make_info(**known: Any) -> dict[str, Any]:
 
 def verdict_info(verdict: Verdict | None) -> dict[str, Any]:
     """Return `verdict` as plain data; None: nobody was asked yet."""
-    return {"judged": verdict is not None, **msgspec.structs.asdict(verdict or Verdict(False, valid=False))}
+    said = verdict or Verdict(False, valid=False)
+    # A judge is anybody's code: what it took from an array is a NumPy number, which JSON refuses.
+    return {
+        "judged": verdict is not None,
+        "success": bool(said.success),
+        "score": float(said.score),
+        "reason": str(said.reason),
+        "valid": bool(said.valid),
+    }
 
 
 def failure_info(kind: FailureKind, message: str) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 Gymnasium's `AsyncVectorEnv` reads a plain `Text` out of its shared memory once, before anything was written, and
 shows that text, all blanks, for ever. The three functions that are registered here give this space a memory of its
 own, which is read whenever somebody looks. Its `NumpyToTorch` and other conversions of arrays make "<generator object"
-of every text; a fourth function lets texts pass. Called by Gymnasium; the space is made by `actions.make_text_space`.
+of every text and fail on a vector's arrays of texts; two further functions let both pass. Called by Gymnasium; the
+space is made by `actions.make_text_space`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,13 @@ def _keep_text(value: str, xp: Any, device: Any = None) -> str:
     return value
 
 
+def _keep_objects(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `convert` for arrays that another framework can hold; arrays of Python objects stay as they are."""
+    return lambda value, xp, device=None: value if value.dtype.kind == "O" else convert(value, xp, device)
+
+
 with contextlib.suppress(ImportError):  # without array-api-compat there are no such wrappers
     from gymnasium.wrappers.array_conversion import array_conversion
 
     array_conversion.register(str, _keep_text)
+    array_conversion.register(np.ndarray, _keep_objects(array_conversion.dispatch(np.ndarray)))

@@ -158,13 +158,11 @@ def _to_slot(outcome: Outcome, slot: np.ndarray) -> Outcome:
 
 
 def _from_slot(outcome: Outcome, slot: np.ndarray) -> Outcome:
-    """Return `outcome` with a copy of the screenshot and the tuple that msgpack made a list."""
+    """Return `outcome` with a copy of the screenshot, which lies in the slot."""
     if outcome.observation is None:
         return outcome
-    info = dict(outcome.info)
-    info["side_effects"] = tuple(info.get("side_effects", ()))
     observation = {"screenshot": slot.copy(), "instruction": outcome.observation["instruction"]}
-    return msgspec.structs.replace(outcome, observation=observation, info=info)
+    return msgspec.structs.replace(outcome, observation=observation)
 
 
 def _slot_array(memory: Any, screen: tuple[int, int]) -> np.ndarray:

@@ -332,7 +332,7 @@ class Collector:
             failure_kind=failure["kind"],
             failure_message=failure["message"],
             false_completion=bool(info.get("false_completion", False)),
-            side_effects=len(info.get("side_effects", ())),
+            side_effects=len(info.get("side_effects", "").split()),
             collector=str(self._name),
             seed=self._name.seed,
             seconds=time.monotonic() - episode.started,

@@ -486,7 +486,7 @@ def _oracle_outcome(request: TaskRequest, steps: int, info: Mapping[str, Any], *
         invalid=0,
         false_completion=bool(info.get("false_completion")),
         judged=judged,
-        side_effects=len(info.get("side_effects", ())),
+        side_effects=len(info.get("side_effects", "").split()),
     )
 
 

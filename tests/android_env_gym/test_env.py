@@ -1,5 +1,6 @@
 """The environment's contract, on a fake phone for every branch and on the embedded phone for Gymnasium's checks."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -101,7 +102,7 @@ def test_success_ends_with_reward_one():
     assert (reward, terminated, info["is_success"]) == (0.0, False, False)
     reward, terminated, truncated, info = ended(env.step(WIN))
     assert (reward, terminated, truncated) == (1.0, True, False)
-    assert info["is_success"] and info["verdict"]["success"] and info["side_effects"] == ()
+    assert info["is_success"] and info["verdict"]["success"] and info["side_effects"] == ""
     assert not info["false_completion"] and not info["step_limit"]
     assert info["virtual_time"] == env.world.state.now
     with pytest.raises(ResetNeeded, match="ended"):
@@ -121,8 +122,8 @@ def test_a_dict_sample_is_as_good_as_the_action():
 def test_side_effects_are_named_at_the_end():
     env = make_env()
     env.reset(seed=0)
-    assert env.step(STRAY)[4]["side_effects"] == ()
-    assert env.step(WIN)[4]["side_effects"] == ("system.settings.nfc",)
+    assert env.step(STRAY)[4]["side_effects"] == ""
+    assert env.step(WIN)[4]["side_effects"] == "system.settings.nfc"
 
 
 def test_the_step_limit_terminates():
@@ -232,6 +233,31 @@ def test_a_judge_that_returns_no_verdict_is_a_failure():
     env = make_env(judge=SimpleNamespace(needs_world=False, judge=lambda evidence: True))
     env.reset(seed=0)
     assert "returned a bool, expected a Verdict" in ended(env.step(STRAY))[3]["failure"]["message"]
+
+
+class NumpyJudge(WifiJudge):
+    """Takes its numbers from arrays."""
+
+    def judge(self, evidence):
+        return Verdict(np.bool_(evidence.actions[-1] == WIN), np.float32(0.5), valid=np.bool_(True))
+
+
+def test_info_is_plain_data_of_one_structure_at_every_step():
+    phone = FakePhone()
+    env = make_env(phone, judge=NumpyJudge())
+    infos = [env.reset(seed=0)[1], env.step(STRAY)[4], env.step(InvalidAction("?"))[4], env.step(WIN)[4]]
+    infos.append(env.reset()[1])
+    phone.faults["perform"] = [DeviceFailure("lost", "gone")]
+    infos.append(env.step(WIN)[4])
+    assert infos[3]["is_success"] is True and infos[3]["verdict"]["score"] == 0.5
+    assert [json.loads(json.dumps(info)) for info in infos] == infos
+    assert len({structure(info) for info in infos}) == 1
+
+
+def structure(value):
+    if isinstance(value, dict):
+        return tuple((key, structure(item)) for key, item in value.items())
+    return type(value)
 
 
 def test_reset_is_tried_three_times():

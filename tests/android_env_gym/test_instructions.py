@@ -233,7 +233,7 @@ def test_an_episode_on_the_embedded_phone(many):
     assert (reward, terminated) == (0.0, False)
     _, reward, terminated, truncated, info = env.step(OpenApp("Clock"))
     assert (reward, terminated, truncated, info["is_success"]) == (1.0, True, False, True)
-    assert info["side_effects"] == () and info["verdict"]["reason"] == "looked at the actions"
+    assert info["side_effects"] == "" and info["verdict"]["reason"] == "looked at the actions"
     assert judge.seen[-1].task.instruction == observation["instruction"] and len(judge.seen[-1].frames) == 3
     again, _ = env.reset(options={"task": "many", "instance": 5})
     assert np.array_equal(again["screenshot"], home)  # the device's own reset policy: a fresh phone

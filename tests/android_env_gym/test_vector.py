@@ -49,11 +49,11 @@ def test_both_kinds_give_the_same_results(workers):
         pool.send([WIN, STRAY, InvalidAction("what?")], [0, 1, 2])
         won, stray, invalid = sorted(pool.recv(min_ready=3), key=lambda result: result.id)
         assert (won.reward, won.terminated, won.ended, won.info["is_success"]) == (1.0, True, True, True)
-        assert won.info["verdict"]["reason"] == "looked at Wi-Fi" and won.info["side_effects"] == ()
+        assert won.info["verdict"]["reason"] == "looked at Wi-Fi" and won.info["side_effects"] == ""
         assert (won.observation["screenshot"] == 120).all()
         assert (stray.reward, stray.ended) == (0.0, False) and (stray.observation["screenshot"] == 150).all()
         assert invalid.info["invalid_action"] == "what?"
-        assert step(pool, WIN, 1).info["side_effects"] == ("system.settings.nfc",)
+        assert step(pool, WIN, 1).info["side_effects"] == "system.settings.nfc"
         assert not np.shares_memory(won.observation["screenshot"], step(pool, Reset(), 0).observation["screenshot"])
 
 

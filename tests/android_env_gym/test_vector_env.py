@@ -7,6 +7,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gym_fakes import WIN, FakePhone, make_env
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
@@ -213,6 +214,15 @@ def test_wrappers_for_vectors_work():
     infos = [info for actions in batches(4) for info in env.step(actions)[4] if "episode" in info]
     assert len(infos) == COUNT and {info["episode"]["l"] for info in infos} <= {1, 2, 3}
     assert all(info["verdict"]["judged"] for info in infos)
+
+
+def test_conversions_to_torch_leave_texts_as_they_are():
+    env = vector_wrappers.NumpyToTorch(make(autoreset_mode="SameStep", max_steps=1))
+    observation, infos = env.reset(seed=0)
+    assert observation["screenshot"].dtype == torch.uint8 and isinstance(infos["is_success"], torch.Tensor)
+    assert observation["instruction"] == tuple(infos["instruction"])
+    _, rewards, terminated, _, infos = env.step(env.action_space.sample())
+    assert isinstance(rewards, torch.Tensor) and terminated.all() and infos["final_info"]["split"][0] == "train"
 
 
 def test_samples_are_the_same_in_every_process():

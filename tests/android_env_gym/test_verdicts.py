@@ -118,7 +118,7 @@ def test_a_side_effect_denies_success_until_it_is_undone(suite: str) -> None:
         assert info["verdict"]["reason"] == "the goal is reached, but system.settings.nfc changed too"
     phone.restore(put_settings(phone.state, nfc=True))
     reward, terminated, _, info = env.step(Finish() if suite == "finish" else Wait(1.0))[1:]
-    assert (reward, terminated, info["side_effects"]) == (1.0, True, ())
+    assert (reward, terminated, info["side_effects"]) == (1.0, True, "")
 
 
 def test_a_side_effect_that_stands_at_the_end_fails_the_episode() -> None:
@@ -128,7 +128,7 @@ def test_a_side_effect_that_stands_at_the_end_fails_the_episode() -> None:
     env.step(WIN)
     reward, terminated, _, info = env.step(Finish())[1:]
     assert (reward, terminated, info["is_success"]) == (0.0, True, False)
-    assert info["side_effects"] == ("system.settings.nfc",) and info["false_completion"]
+    assert info["side_effects"] == "system.settings.nfc" and info["false_completion"]
 
 
 def test_reported_side_effects_do_not_change_the_verdict() -> None:
@@ -136,7 +136,7 @@ def test_reported_side_effects_do_not_change_the_verdict() -> None:
     env.reset(seed=0)
     env.step(STRAY)
     reward, _, _, info = env.step(WIN)[1:]
-    assert (reward, info["side_effects"]) == (1.0, ("system.settings.nfc",))
+    assert (reward, info["side_effects"]) == (1.0, "system.settings.nfc")
     with pytest.raises(UnknownNameError, match="side_effects 'ignore'"):
         make_env(judge="state", side_effects="ignore")
 

@@ -9,13 +9,24 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gym_fakes import STRAY, WIN, make_env
+from gym_fakes import STRAY, WIN, FakePhone, make_env
 from gymnasium.wrappers import FrameStackObservation, NumpyToTorch
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.env_checker import check_env
 
 import android_env_gym  # noqa: F401 (registers the environment)
-from android_env_gym.actions import ActionError, Finish, InvalidAction, LongPress, PressKey, Swipe, Tap, TypeText
+from android_env_gym.actions import (
+    ActionError,
+    Finish,
+    InvalidAction,
+    LongPress,
+    PressKey,
+    Swipe,
+    Tap,
+    TypeText,
+    to_sample,
+)
+from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.errors import UnknownNameError
 from android_env_gym.recording import replay
 from android_env_gym.wrappers import (
@@ -162,11 +173,15 @@ def test_videos_have_every_frame(tmp_path, monkeypatch):
     assert [int(frame[0, 0, 0]) for frame in frames] == [170, 150, 100] and frames[0].shape == (1200, 540, 3)
 
 
-def test_minari_collects_and_recovers(tmp_path, monkeypatch):
+@pytest.fixture
+def minari(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     for needed in ("h5py", "jax"):
-        pytest.importorskip(needed, reason="minari[create,hdf5] is not installed; it takes 500 MB")
-    minari = pytest.importorskip("minari")
+        pytest.importorskip(needed, reason="the extra [minari] is not installed; its JAX takes 400 MB")
+    return pytest.importorskip("minari")
+
+
+def test_minari_collects_and_recovers(minari):
     made = gym.make("AndroidTask-v0", suite="general", screen=(56, 28), max_steps=3)
     env = minari.DataCollector(made, record_infos=True)
     env.action_space.seed(0)
@@ -185,6 +200,24 @@ def test_minari_collects_and_recovers(tmp_path, monkeypatch):
     recovered = dataset.recover_environment()
     again, info = recovered.reset(seed=1)
     assert again["instruction"] == info["instruction"] == instructions[1]
+
+
+def test_minari_stores_what_is_rare_in_info(minari):
+    phone = FakePhone()
+    env = minari.DataCollector(make_env(phone, max_steps=4), record_infos=True)
+    env.reset(seed=0)
+    env.step(to_sample(STRAY))
+    assert env.step(to_sample(WIN))[4]["side_effects"] == "system.settings.nfc"
+    env.reset(seed=1)
+    env.step(to_sample(STRAY))
+    phone.faults["perform"] = [DeviceFailure("lost", "the cable came off")]
+    assert env.step(to_sample(WIN))[3]
+    env.create_dataset("phone/rare-v0")
+    won, lost = minari.load_dataset("phone/rare-v0").iterate_episodes()
+    assert won.infos["side_effects"].tolist() == [b"", b"", b"system.settings.nfc"]
+    assert won.infos["verdict"]["judged"].tolist() == [False, True, True]
+    assert lost.infos["failure"]["kind"].tolist() == [b"", b"", b"lost"]
+    assert lost.infos["reward_valid"].tolist() == [True, True, False]
 
 
 def test_wrong_wrapping_is_refused():
