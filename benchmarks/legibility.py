@@ -1,9 +1,10 @@
 """Can the embedded phone's screens be read? OCR of every text node, and the contrast of text.
 
 Run with `python -m benchmarks.legibility [--quick] --json`; OCR needs the extra `bench` (RapidOCR, with models in its
-wheel) and is skipped loudly without it. Every screen of the contact sheet, light and dark, is drawn at 540x1200. A text
-node counts if it is fully visible and shown in full. It is read exactly if what OCR found in its bounds is its text,
-spaces aside. Contrast is WCAG 2.2's ratio of a text's colour and what is drawn below its ink.
+wheel) and is skipped loudly without it. Every screen of the contact sheet, light and dark, is drawn at 540x1200. A
+text node counts if it is fully visible and shown in full; the letters of a word mark count as one. It is read exactly
+if what OCR found in its bounds is its text, spaces aside. Contrast is WCAG 2.2's ratio of a text's colour and what is
+drawn below its ink.
 """
 
 from __future__ import annotations
@@ -87,6 +88,35 @@ def shown_texts(state: PhoneState) -> Iterator[Placed]:
             leaves.append(placed)
         pending += reversed(placed.children)
     return (leaf for leaf in leaves if _in_full(leaf))
+
+
+def _words(state: PhoneState) -> Iterator[Placed]:
+    """Return the shown texts as they are read: a row of single letters, such as a word mark in colours, is one text."""
+    letters: list[Placed] = []
+    for leaf in shown_texts(state):
+        if len(leaf.node.text) == 1 and (not letters or _follows(letters[-1], leaf)):
+            letters.append(leaf)
+            continue
+        yield from _joined(letters)
+        letters = [leaf] if len(leaf.node.text) == 1 else []
+        if not letters:
+            yield leaf
+    yield from _joined(letters)
+
+
+def _follows(one: Placed, other: Placed) -> bool:
+    """Return whether a text stands directly behind another."""
+    return (one.left + one.width, one.top, one.font) == (other.left, other.top, other.font)
+
+
+def _joined(letters: list[Placed]) -> Iterator[Placed]:
+    if len(letters) < 2:
+        yield from letters
+        return
+    word = "".join(leaf.node.text for leaf in letters)
+    node = msgspec.structs.replace(letters[0].node, text=word)
+    width = letters[-1].left + letters[-1].width - letters[0].left
+    yield msgspec.structs.replace(letters[0], node=node, lines=(word,), width=width)
 
 
 def _in_full(leaf: Placed) -> bool:
@@ -212,7 +242,7 @@ def reading(read: Reader, step: int, show: Path | None = None) -> dict[str, Any]
             phone = SimPhone(state.config)
             phone.restore(state)
             words = read(phone.screenshot())
-            for leaf in shown_texts(state):
+            for leaf in _words(state):
                 text, seen = leaf.node.text or leaf.node.hint, _seen(leaf, state.config.density, words)
                 good = same(text, seen)
                 right, count = right + good, count + 1

@@ -238,7 +238,7 @@ def stars(product: Product) -> Node:
         for n in range(1, 6)
     )
     number = Node(
-        text=f"{product.rating / 10:.1f} ({product.reviews:,})", style="caption", padding=(6, 0, 0, 0), lines=1
+        text=f"{product.rating / 10:.1f} ({product.reviews:,})", style="caption", padding=(24, 0, 0, 0), lines=1
     )
     return Node(children=(*icons, number), axis="row", align="center")
 
@@ -248,7 +248,7 @@ def price(product: Product, style: str) -> Node:
     parts = [Node(text=dollars(product.cents), style=style, lines=1)]
     if product.was_cents:
         parts.append(Node(text=f"was {dollars(product.was_cents)}", style="caption", lines=1))
-    return Node(children=tuple(parts), axis="row", gap=8, align="center")
+    return Node(children=tuple(parts), axis="row", gap=24, align="center")
 
 
 def _art(product: Product, option: str = "") -> Art:
