@@ -18,7 +18,7 @@ from android_env_gym.phone.apps import APP_BY_ID
 from android_env_gym.phone.state import DeviceConfig, Home, Page, PhoneState, Stack, SystemState
 from android_env_gym.phone.system.gestures import perform
 from android_env_gym.phone.system.keyboard import is_shown
-from android_env_gym.phone.system.reduce import advance, front, handle, stopped, with_scroll, with_system
+from android_env_gym.phone.system.reduce import advance, front, handle, page_view, stopped, with_scroll, with_system
 from android_env_gym.phone.system.screen import root
 from android_env_gym.phone.ui.caret import caret_line
 from android_env_gym.phone.ui.layout import Laid, Placed, layout
@@ -96,7 +96,7 @@ class SimPhone:
         if state.system.screen_on:
             laid = self._layout()
             state = perform(state, laid, action)
-            if state.system.focus and _typed_in(state) != _typed_in(self._state):
+            if is_shown(state.system) and _may_be_hidden(self._state, state, laid):
                 state = _reveal_focus(state)
         waited = int(action.seconds * 1000) if isinstance(action, Wait) else ACTION_MS
         self._set(advance(state, waited + self._config.latency_ms))
@@ -175,16 +175,29 @@ def _at_home(state: PhoneState) -> PhoneState:
     return handle(state, Home())
 
 
+def _may_be_hidden(before: PhoneState, state: PhoneState, laid: Laid) -> bool:
+    """Return whether the caret may have left the screen, judged by the layout before the action.
+
+    To find out for certain takes the layout of what is scrolled away too, a tenth of a step.
+    """
+    old, new = before.system, state.system
+    found = _find_field(laid.root, new.focus, None)
+    if (old.focus, old.keyboard.hidden) != (new.focus, new.keyboard.hidden):
+        return _scrolls(page_view(state), new.focus) if found is None else found[1] is not None
+    if (old.caret, front(before).fields) == (new.caret, front(state).fields):
+        return False
+    if found is None or found[1] is None:
+        return found is None
+    return any(leaf.lines and leaf.node.lines != 1 for leaf in found[0].children)  # a text that wraps grows
+
+
 def _reveal_focus(state: PhoneState) -> PhoneState:
     """Scroll so that the caret of the focused field can be seen above the keyboard, as Android does."""
-    system = state.system
-    if not is_shown(system):
-        return state
     laid = laid_out(state, clipped=False)
-    found = _field_in_scroll(laid.root, system.focus, None)
-    if found is None:
+    found = _find_field(laid.root, state.system.focus, None)
+    field, container = found or (laid.root, None)
+    if container is None:
         return state
-    field, container = found
     top, bottom = field.top, field.top + field.height
     if bottom - top > container.height:
         top, bottom = caret_line(field, laid.density)
@@ -196,17 +209,20 @@ def _reveal_focus(state: PhoneState) -> PhoneState:
     return with_scroll(state, container.node.scroll, offset) if moved else state
 
 
-def _field_in_scroll(placed: Placed, field: str, container: Placed | None) -> tuple[Placed, Placed] | None:
+def _scrolls(node: Node, field: str, inside: bool = False) -> bool:
+    """Return whether the text field is in a column that can scroll."""
+    if node.field == field:
+        return inside
+    inside = inside or (bool(node.scroll) and node.axis == "column")
+    return any(_scrolls(child, field, inside) for child in node.children)
+
+
+def _find_field(placed: Placed, field: str, container: Placed | None) -> tuple[Placed, Placed | None] | None:
+    """Return the placed text field and the innermost column around it that can scroll, None if it is not placed."""
     if placed.node.field == field:
-        return None if container is None else (placed, container)
+        return placed, container
     inner = placed if placed.node.scroll and placed.node.axis == "column" else container
     for child in placed.children:
-        if (found := _field_in_scroll(child, field, inner)) is not None:
+        if (found := _find_field(child, field, inner)) is not None:
             return found
     return None
-
-
-def _typed_in(state: PhoneState) -> tuple[object, ...]:
-    """Return what a person who types looks at: the field, its page's texts, the caret, whether there is a keyboard."""
-    system = state.system
-    return system.focus, system.caret, system.keyboard.hidden, front(state).fields

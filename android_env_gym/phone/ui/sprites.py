@@ -113,7 +113,7 @@ def shadow_sprite(size: tuple[int, int, int], level: int, margin: int) -> Sprite
 def text_patch(text: str, weight: int, size: int, em: float, color: RGB, ground: RGB) -> tuple[Image, int]:
     """Return a line of text on solid ground, one pixel in from the left, and the row of its baseline."""
     # Marks above and below the letters of other scripts reach further than those of Latin ones.
-    plain = all(map(texts.is_plain, text))
+    plain = text.isascii() or all(map(texts.is_plain, text))
     above, below = (int(em + 1), int(em * 0.28 + 1)) if plain else (int(em * 1.2 + 1), int(em * 0.5 + 1))
     patch = np.empty((above + below, texts.measure(text, weight, size) + 3, 3), np.uint8)
     patch[:] = ground
