@@ -2,15 +2,19 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from android_env_gym.actions import Finish, InvalidAction
 from android_env_gym.errors import UnknownNameError
+from android_env_gym.phone.apps.notes.state import NotesState
+from android_env_gym.phone.world.edit import app_of, put_app
 from android_env_gym.vector import Reset, Result
 from distrl_trainer import evaluation, phones
 from distrl_trainer.config import EnvConfig
+from distrl_trainer.curriculum import TaskRequest
 from distrl_trainer.evaluation import (
     EvaluationError,
     EvaluationResult,
@@ -19,11 +23,13 @@ from distrl_trainer.evaluation import (
     check_verdicts,
     compare,
     evaluate,
+    evaluate_oracle,
     plan,
     summarise,
     wilson,
 )
 from distrl_trainer.policy.base import Decision
+from distrl_trainer.settings import load_config
 
 
 class FakePool:
@@ -201,3 +207,41 @@ def test_random_actor_is_reproducible_and_valid():
     first, second = (RandomActor(4).act([None] * 30) for _ in range(2))
     assert [d.action for d in first] == [d.action for d in second]
     assert len({type(d.action) for d in first}) > 3
+
+
+def test_episodes_with_side_effects_are_counted_whatever_their_verdict():
+    outcomes = [
+        Outcome(
+            template="a.x", instance=k, success=k == 0, steps=1, invalid=0, false_completion=False, side_effects=count
+        )
+        for k, count in enumerate((2, 0, 1))
+    ]
+    result = summarise("s", "test", 0, outcomes)
+    assert (result.success.k, result.side_effects) == (1, 2) and result.report()["side_effects"] == 2
+
+
+@pytest.mark.parametrize(("meaning", "solved"), [("fail", False), ("report", True)])
+def test_the_setting_reaches_the_judge_and_side_effects_the_outcome(meaning, solved, monkeypatch):
+    env = load_config(None, ["--env.side_effects", meaning, "--env.max_steps", "6"]).env
+    spec = phones.env_spec(env, "train")
+    played = spec.make()
+    monkeypatch.setattr(type(spec), "make", lambda self: played)
+    inner = played.unwrapped
+    real_reset = inner.device.apply_setup
+
+    def spoilt(state):  # somebody deletes all notes as soon as the episode has begun
+        real_reset(state)
+        real_perform = inner.device.perform
+
+        def perform(action):
+            real_perform(action)
+            inner.device.edit(lambda now: put_app(now, msgspec.structs.replace(app_of(now, NotesState), notes=())))
+
+        monkeypatch.setattr(inner.device, "perform", perform)
+
+    monkeypatch.setattr(inner.device, "apply_setup", spoilt)
+    plan_of_one = [TaskRequest("settings.open_page", 0)]
+    monkeypatch.setattr(evaluation, "plan", lambda *arguments: plan_of_one)
+    (outcome,) = evaluate_oracle(env, split="train", episodes=1, seed=0).outcomes
+    assert outcome.success == solved
+    assert outcome.side_effects > 0 if solved else outcome.side_effects == 0  # unsolved, the oracle never ended it

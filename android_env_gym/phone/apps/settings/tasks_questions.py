@@ -20,7 +20,7 @@ from android_env_gym.phone.apps.settings.tasks_common import (
 )
 from android_env_gym.phone.state import PhoneState
 from android_env_gym.phone.world.edit import app_of, put_app, replace
-from android_env_gym.tasks.answers import same_answer
+from android_env_gym.tasks.answers import same_answer, same_phone
 from android_env_gym.tasks.base import Goal, TaskTemplate
 from android_env_gym.tasks.pilot import Pilot
 
@@ -100,7 +100,8 @@ class AskDetail(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether the answer is right and nothing was changed."""
         truth = _truth(before, str(goal["detail"]))
-        return same_answer(answer, truth) and only_changed(before, now)
+        same = same_phone if goal["detail"] == "phone number" else same_answer
+        return same(answer, truth) and only_changed(before, now)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
