@@ -17,7 +17,7 @@ from android_env_gym.errors import UnknownNameError
 from android_env_gym.phone.adbd.command import add_options, end_signal, server
 from android_env_gym.phone.apps import APPS
 from android_env_gym.phone.sheet import write_sheet
-from android_env_gym.tasks.check import TemplateReport, check_template, word_match_rate
+from android_env_gym.tasks.check import Rate, TemplateReport, check_template, word_match_rate
 from android_env_gym.tasks.instruction_lists import CleaningReport, InstructionFileError
 from android_env_gym.tasks.instructions import PREFIX, read_instructions
 from android_env_gym.tasks.splits import train_twins
@@ -106,11 +106,12 @@ def _check(arguments: argparse.Namespace) -> int:
         reports[template.id] = check_template(template, arguments.instances)
         for line in _checked(template.id, reports[template.id], heading=len(reports) == 1):
             print(line, file=out)
-    matched = word_match_rate(tuple(reports.values()))
+    matched = _word_match(arguments.suite, reports)
+    for name, rate in matched.items():
+        told = f"{rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}] ({rate.k}/{rate.n})"
+        print(f"tapping what shares words with the instruction reaches {told} of suite {name}", file=out)
     twins = {item.id: counted for item in found if (counted := train_twins(item)) is not None}
     print(
-        f"tapping what shares words with the instruction reaches {matched.k} of {matched.n}: {matched.rate:.1%} "
-        f"[{matched.low:.1%}, {matched.high:.1%}]\n"
         f"test goals whose target is in train with another value: {sum(item.with_twin for item in twins.values())} of "
         f"{sum(item.test_goals for item in twins.values())}, in {len(twins)} templates",
         file=out,
@@ -119,6 +120,12 @@ def _check(arguments: argparse.Namespace) -> int:
         report = {"suite": arguments.suite, "templates": reports, "word_match": matched, "train_twins": twins}
         print(json.dumps(msgspec.to_builtins(report)))
     return 1 if any(report.problems for report in reports.values()) else 0
+
+
+def _word_match(suite_name: str, reports: dict[str, TemplateReport]) -> dict[str, Rate]:
+    """Return what matching words reaches, per suite of which every template was checked."""
+    within = {name: ids for name, ids in suites().items() if set(ids) <= set(reports)} | {suite_name: tuple(reports)}
+    return {name: word_match_rate([reports[item] for item in ids]) for name, ids in within.items()}
 
 
 def _checked(name: str, report: TemplateReport, *, heading: bool) -> Iterator[str]:

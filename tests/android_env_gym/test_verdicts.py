@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import numpy as np
 import pytest
 from gym_fakes import STRAY, WIN, FakePhone, WifiOffAtFinish, make_env
 
+from android_env_gym.__main__ import main
 from android_env_gym.actions import Finish, Wait
 from android_env_gym.errors import UnknownNameError
 from android_env_gym.phone.apps.browser.state import BrowserState, Tab, Visit
@@ -24,7 +27,7 @@ from android_env_gym.phone.world.edit import app_of, put_app, put_settings
 from android_env_gym.phone.world.harm import HARMLESS
 from android_env_gym.tasks.attacks import vandalisms, wreck
 from android_env_gym.tasks.check import check_template, episode
-from android_env_gym.tasks.suites import templates
+from android_env_gym.tasks.suites import suites, templates
 
 replace = msgspec.structs.replace
 BOOTED = boot(DeviceConfig(), 3)
@@ -192,3 +195,16 @@ def test_matching_words_is_deterministic() -> None:
     for name in ("settings.toggle", "contacts.open_contact", "notes.ask_note"):
         first, second = (episode(templates()[name], "train", 4, "word_match") for _ in range(2))
         assert first == second
+
+
+def test_the_command_reports_every_attack_and_rates_per_suite(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--suite", "starter", "--instances", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(report["templates"]) == set(suites()["starter"])
+    for counts in report["templates"].values():
+        assert set(counts) >= {"instances", "oracle", "no_op", "random", "near_miss", "max_steps", "problems"}
+        assert (counts["oracle"], counts["problems"]) == (1, [])
+        assert not any(counts[name] for name in ("screen_dump", "infeasible", "launch_finish", "vandal"))
+    rate = report["word_match"]["starter"]
+    assert rate["n"] == 12 and 0 <= rate["low"] <= rate["rate"] == rate["k"] / 12 <= rate["high"] <= 1
+    assert report["train_twins"]["settings.toggle"]["test_goals"] > 0
