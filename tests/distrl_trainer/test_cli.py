@@ -200,7 +200,7 @@ def test_eval_random_prints_the_contract_last(capsys):
     assert cli.main(["eval", "--policy", "random", "--episodes", "12", "--seed", "1", "--json"]) == 0
     report = last_json(capsys.readouterr().out)
     assert set(report) >= {"success", "invalid", "templates"}
-    assert set(report["success"]) == {"k", "n", "rate", "low", "high"}
+    assert set(report["success"]) == {"k", "n", "rate", "low", "high", "unjudged", "bounds"}
     assert sum(rate["n"] for rate in report["templates"].values()) == report["success"]["n"] == 12
 
 

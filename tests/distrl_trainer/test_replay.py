@@ -304,8 +304,8 @@ def test_damaged_archives_are_refused_and_nothing_changes(tmp_path: Path):
     replay = filled(count=3)
     before = sorted(replay.files.replay.iterdir())
     path = tmp_path / "bad"
-    for place in (data.index(b"frame of e7"), data.index(b"names"), len(data) // 2):
-        path.write_bytes(data[:place] + b"\x00" + data[place + 1 :])
+    for place in (data.index(b"frame of e7"), data.index(b"names"), data.index(b"frame of e1") + 3):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises((archive.ArchiveError, ReplayFileError, checkpoint.CheckpointError), match="bad"):
             archive.load_replay(path, replay)
     path.write_bytes(data[: len(data) // 2])
