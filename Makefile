@@ -45,6 +45,7 @@ gpu-check: install
 bench: install
 	$(BIN)/python -m benchmarks.phone_speed --json
 	$(BIN)/python -m benchmarks.collection --json
+	$(BIN)/python -m benchmarks.vector_speed --json
 	$(BIN)/python -m benchmarks.adb_speed --json
 	$(BIN)/python -m benchmarks.adb_oracle --json
 	$(BIN)/python -m benchmarks.adb_faults --json

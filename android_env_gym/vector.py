@@ -45,25 +45,30 @@ class AsyncEnvPool:
     Environment `i` lives in worker `i % workers`, for as long as the worker lives. A worker that dies or
     gives no answer in time is killed and replaced: its commands under way give failures of kind "worker", and so
     does the next action sent to an environment whose running episode it lost. Workers are started by "spawn", so
-    scripts need the usual `if __name__ == "__main__":`.
+    scripts need the usual `if __name__ == "__main__":` (but see `import_main`).
 
     Args:
         make_envs: One description per environment; its index is the environment's id.
         workers: Number of worker processes; 0 steps in the caller's process, during `recv`.
         step_timeout: Seconds that a worker may take for one command; more where a device's own bounds allow more.
+        import_main: Whether workers first import the main script, for what it registers. If not, it needs no guard.
 
     Raises:
         WorkerError: A worker could not make its environments; the message holds the worker's traceback.
     """
 
-    def __init__(self, make_envs: Sequence[EnvSpec], workers: int = 0, step_timeout: float = 60.0) -> None:
+    def __init__(
+        self, make_envs: Sequence[EnvSpec], workers: int = 0, step_timeout: float = 60.0, import_main: bool = True
+    ) -> None:
         if not make_envs:
             raise ValueError("make_envs is empty; give one EnvSpec per environment")
         if workers < 0 or step_timeout <= 0:
             raise ValueError(f"got workers={workers}, step_timeout={step_timeout}; allowed are >= 0 and > 0")
         self._specs = tuple(make_envs)
         self._backend: _InProcess | Processes = (
-            Processes(self._specs, min(workers, len(self._specs)), step_timeout) if workers else _InProcess(self._specs)
+            Processes(self._specs, min(workers, len(self._specs)), step_timeout, import_main)
+            if workers
+            else _InProcess(self._specs)
         )
         self._finalizer = weakref.finalize(self, self._backend.close)
         self._underway: dict[int, Command] = {}

@@ -1,11 +1,14 @@
 """`PhoneVectorEnv`: what `gym.make_vec("AndroidTask-v0", num_envs=8)` gives, a `VectorEnv` over `AsyncEnvPool`.
 
-The embedded phones step in the caller's process, real devices each in a worker of their own. Invariants: every array
-that is returned is new; every reward belongs to the action that was given in the same call.
+Embedded phones step in as many workers as there are cores, real devices each in a worker of their own. Invariants:
+every array that is returned is new; every reward belongs to the action that was given in the same call; what is
+returned does not depend on the number of workers.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -38,7 +41,9 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         autoreset_mode: What happens after an episode's last step: "NextStep" (the next `step` ignores the action and
             starts an episode), "SameStep" (the same `step` does; the last observation and info are `final_obs` and
             `final_info`), "Disabled" (the caller calls `reset` with `options={"reset_mask": ...}`).
-        workers: Processes that step phones; None: one per real device, none for embedded phones.
+        workers: Processes that step phones; 0: none, the caller steps them. None: one per real device; for embedded
+            phones one per core, and none where they cannot help or cannot be: one phone, one core, a daemonic process,
+            a suite or judge that is an object.
         step_timeout: Seconds that a worker may take for one step.
         render_mode: None or "rgb_array": `render` returns the screenshots last observed.
         spec: Keyword arguments of `gym.make("AndroidTask-v0", ...)` that are plain data. `device` may name several
@@ -74,8 +79,9 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         if workers is None:
-            workers = sum(is_blocking(one.device) for one in specs)
-        self._pool = AsyncEnvPool(specs, workers, step_timeout)
+            workers = workers_for(specs)
+        # The workers import what they need by name: a script without `if __name__ == "__main__":` does no harm.
+        self._pool = AsyncEnvPool(specs, workers, step_timeout, import_main=False)
         self._last: list[Result | None] = [None] * num_envs
 
     def reset(
@@ -221,6 +227,18 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
             "screenshot": np.stack([one["screenshot"] for one in shown]),  # n times (H, W, 3) -> (n, H, W, 3)
             "instruction": tuple(one["instruction"] for one in shown),
         }
+
+
+def workers_for(specs: Sequence[EnvSpec]) -> int:
+    """Return how many workers step phones fastest."""
+    if blocking := sum(is_blocking(one.device) for one in specs):
+        return blocking
+    plain = isinstance(specs[0].suite, str) and isinstance(specs[0].judge, str)
+    if not plain or len(specs) == 1 or multiprocessing.current_process().daemon:
+        return 0
+    # Where there is no affinity (macOS, Windows), a process may use every core.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, len(specs)) if cores > 1 else 0
 
 
 def _specs(num_envs: int, spec: EnvSpec) -> list[EnvSpec]:

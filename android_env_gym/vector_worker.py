@@ -10,13 +10,16 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, get_context, parent_process
+from types import ModuleType
 from typing import Any
 
+import cv2
 import gymnasium as gym
 import msgspec
 import numpy as np
@@ -172,6 +175,7 @@ def _slot_array(memory: Any, screen: tuple[int, int]) -> np.ndarray:
 def _run_worker(pipe: connection.Connection, specs: bytes, ids: list[int], memories: list[Any]) -> None:
     """Serve commands until the pipe closes (also by the parent's death) or an empty message comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when to stop
+    cv2.setNumThreads(1)  # there may be a worker per core already, and pictures this small gain nothing from more
     encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
     envs: dict[int, gym.Env[Any, Any]] = {}
     try:
@@ -210,8 +214,9 @@ def _die_with_parent(grace: float) -> None:
 class _Worker:
     """One worker process and the commands it has under way, oldest first."""
 
-    def __init__(self, ids: list[int], specs: Sequence[EnvSpec], step_timeout: float) -> None:
+    def __init__(self, ids: list[int], specs: Sequence[EnvSpec], step_timeout: float, import_main: bool) -> None:
         self.ids = ids
+        self._import_main = import_main
         self.pending: dict[int, None] = {}
         self.failures = 0
         self._specs = [specs[id_] for id_ in ids]
@@ -234,7 +239,8 @@ class _Worker:
         self.process = _CONTEXT.Process(
             target=_run_worker, args=arguments, daemon=True, name=f"env-worker-{self.ids[0]}"
         )
-        self.process.start()
+        with contextlib.nullcontext() if self._import_main else _without_main():
+            self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + START_SECONDS
 
@@ -293,17 +299,32 @@ class _Worker:
         self.pipe.close()
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes that are started in here not import the main script, as "spawn" otherwise has them do first.
+
+    One without `if __name__ == "__main__":` would start processes again in each of them, which Python refuses.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class Processes:
     """Supervises `workers` processes; see `AsyncEnvPool` for what callers may rely on."""
 
-    def __init__(self, specs: Sequence[EnvSpec], workers: int, step_timeout: float) -> None:
+    def __init__(self, specs: Sequence[EnvSpec], workers: int, step_timeout: float, import_main: bool) -> None:
         self.replaced = 0
         self._lost: set[int] = set()
         self._ready: list[Outcome] = []
         self._workers: list[_Worker] = []
         try:
             for index in range(workers):
-                self._workers.append(_Worker(list(range(index, len(specs), workers)), specs, step_timeout))
+                ids = list(range(index, len(specs), workers))
+                self._workers.append(_Worker(ids, specs, step_timeout, import_main))
             self._await_start()
         except BaseException:
             self.close()

@@ -191,9 +191,10 @@ class DiscreteActions(gym.Wrapper[Observation, Any, Observation, Any], gym.utils
 
 
 class RecordEpisode(gym.Wrapper[Observation, Any, Observation, Any], gym.utils.RecordConstructorArgs):
-    """Writes every episode that ends to a file in `folder`, for `recording.replay`; `info["recording"]` names it.
+    """Writes every episode that ends to a file in `folder`, for `recording.replay`.
 
-    Takes whatever actions the environment takes that it is put around.
+    Takes whatever actions the environment takes that it is put around. `info["recording"]` names the file once it is
+    written, and is "" before.
     """
 
     def __init__(self, env: gym.Env[Observation, Any], folder: Path | str) -> None:
@@ -215,16 +216,15 @@ class RecordEpisode(gym.Wrapper[Observation, Any, Observation, Any], gym.utils.R
         observation, info = self.env.reset(seed=seed, options=options)
         self._rewards = []
         self._hashes = [frame_hash(self._inner.frame)]
-        return observation, info
+        return observation, {**info, "recording": ""}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Perform `action`; see `AndroidTaskEnv.step`."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._rewards.append(float(reward))
         self._hashes.append(frame_hash(self._inner.frame))
-        if terminated or truncated:
-            info = {**info, "recording": str(self._write(info))}
-        return observation, float(reward), terminated, truncated, info
+        path = str(self._write(info)) if terminated or truncated else ""
+        return observation, float(reward), terminated, truncated, {**info, "recording": path}
 
     def _write(self, info: dict[str, Any]) -> Path:
         task = self._inner.task

@@ -152,13 +152,14 @@ class GymRival:
 
 
 class SB3Rival:
-    """SB3's `SubprocVecEnv` on `SB3Compatible`; it resets within the step that ends an episode."""
+    """SB3's `SubprocVecEnv` or `DummyVecEnv` on `SB3Compatible`; they reset within the step that ends an episode."""
 
-    def __init__(self, specs: Sequence[EnvSpec], rng: np.random.Generator) -> None:
+    def __init__(self, specs: Sequence[EnvSpec], rng: np.random.Generator, in_process: bool = False) -> None:
         # Here, because every worker process imports this module and needs no torch.
-        from stable_baselines3.common.vec_env import SubprocVecEnv
+        from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-        self._envs = SubprocVecEnv([partial(sb3_env, spec) for spec in specs], start_method="forkserver")
+        makers: list[Callable[[], gym.Env]] = [partial(sb3_env, spec) for spec in specs]
+        self._envs = DummyVecEnv(makers) if in_process else SubprocVecEnv(makers, start_method="forkserver")
         self._rng = rng
 
     def start(self) -> None:
@@ -179,7 +180,7 @@ class SB3Rival:
 
     def close(self) -> None:
         """End the processes; may be called twice."""
-        if not self._envs.closed:
+        if not getattr(self._envs, "closed", False):  # `DummyVecEnv` has no such attribute, and closes twice
             self._envs.close()
 
 

@@ -21,9 +21,10 @@ def recorded(tmp_path):
     env = RecordEpisode(inner, tmp_path)
     env.reset(seed=4)
     env.step(to_sample(ACTIONS[0]))
-    env.reset(options={"instance": 3})
-    for action in ACTIONS:
-        info = env.step(to_sample(action) if isinstance(action, Tap) else action)[4]
+    assert env.reset(options={"instance": 3})[1]["recording"] == ""
+    infos = [env.step(to_sample(action) if isinstance(action, Tap) else action)[4] for action in ACTIONS]
+    info = infos.pop()
+    assert {earlier["recording"] for earlier in infos} == {""}
     assert info["recording"] == str(tmp_path / "00000-fake.wifi_off-3.rec")
     return tmp_path / "00000-fake.wifi_off-3.rec"
 

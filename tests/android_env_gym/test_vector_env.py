@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gym_fakes import WIN, FakePhone, make_env
+from gym_fakes import WIN, FakePhone, WifiJudge, WifiOff, make_env
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import vector as vector_wrappers
@@ -18,14 +18,21 @@ from android_env_gym.actions import ActionError, Finish, InvalidAction, PressKey
 from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.errors import ResetError, UnknownNameError
 from android_env_gym.vector import EnvSpec
-from android_env_gym.vector_env import PhoneVectorEnv
+from android_env_gym.vector_env import PhoneVectorEnv, workers_for
 
 SPEC = {"suite": "general", "screen": (56, 28), "max_steps": 3}
+UNGUARDED = """
+import gymnasium, android_env_gym
+from android_env_gym.actions import Finish
+env = gymnasium.make_vec("AndroidTask-v0", num_envs=2, workers=2, screen=(56, 28))
+env.reset(seed=3)
+print(env.step([Finish(), Finish()])[4]["instruction"].tolist())
+"""
 COUNT = 3
 
 
 def make(**arguments):
-    env = gym.make_vec("AndroidTask-v0", num_envs=COUNT, **SPEC | arguments)
+    env = gym.make_vec("AndroidTask-v0", num_envs=COUNT, **SPEC | {"workers": 0} | arguments)
     assert isinstance(env, PhoneVectorEnv)
     return env
 
@@ -126,6 +133,25 @@ def test_workers_give_what_one_process_gives():
     workers.close()
 
 
+def test_a_script_without_a_guard_may_have_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    alone = gym.make_vec("AndroidTask-v0", num_envs=2, workers=0, screen=(56, 28))
+    assert ended.stdout.strip() == repr(list(alone.reset(seed=3)[0]["instruction"]))
+
+
+def test_workers_are_as_many_as_help(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4), raising=False)
+    phones = [EnvSpec()] * 8
+    assert (workers_for(phones), workers_for(phones[:3]), workers_for(phones[:1])) == (4, 3, 0)
+    assert workers_for([EnvSpec(device="adb:A"), EnvSpec(device="adb:B")]) == 2
+    assert workers_for([EnvSpec(judge=WifiJudge())] * 8) == workers_for([EnvSpec(suite=(WifiOff(),))] * 8) == 0
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(1), raising=False)
+    assert workers_for(phones) == 0
+
+
 # --- actions and errors ---
 
 
@@ -169,7 +195,7 @@ def test_a_device_that_fails_is_no_reward_and_one_that_cannot_start_an_error(mod
     phones = [FakePhone(), FakePhone()]
     given = iter(phones)
     monkeypatch.setattr(EnvSpec, "make", lambda spec: make_env(next(given), screen=(56, 28)))
-    env = PhoneVectorEnv(2, screen=(56, 28), autoreset_mode=mode)
+    env = PhoneVectorEnv(2, screen=(56, 28), autoreset_mode=mode, workers=0)
     fails = [DeviceFailure("lost", "gone")]
     phones[1].faults["reset"] = fails * 4  # more than one environment's own attempts
     env.reset()

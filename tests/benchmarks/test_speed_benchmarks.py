@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bench_fakes import check_summary, run_benchmark
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from android_env_gym.actions import Finish, PressKey, Tap
 from android_env_gym.vector import EnvSpec
-from benchmarks import replay_cost
+from benchmarks import replay_cost, vector_speed
 from benchmarks.collection import Tally, draw, results_of, sb3_env, typed
 from benchmarks.slow_phone import RESET_FACTOR, device_name
 
 SIM = {"pool", "pool_2_workers", "gymnasium_sync", "gymnasium_async", "sb3_subproc"}
+VECTORS = {"make_vec", "make_vec_no_workers", "gymnasium_sync", "gymnasium_async", "sb3_dummy", "sb3_subproc"}
 SLOW = {"any_ready", "step_barrier", "episode_barrier", "gymnasium_sync", "gymnasium_async", "sb3_subproc"}
 
 
@@ -43,6 +45,33 @@ def test_collection_quick():
     for measures in results["slow"]["rivals"].values():
         assert 0 < measures["utilisation"]["median"] <= 1
     assert all("utilisation" not in measures for measures in results["sim"]["rivals"].values())
+
+
+@pytest.mark.slow
+def test_vector_speed_quick():
+    results = run_benchmark("vector_speed", "--quick", "--envs", "2")["results"]
+    assert set(results["rivals"]) == VECTORS
+    for measures in results["rivals"].values():
+        check_summary(measures["steps_per_second"])
+    for modes in results["instructions"].values():
+        assert set(modes) == {"NEXT_STEP", "SAME_STEP", "DISABLED"}
+        assert all(found["k"] == found["n"] > 30 for found in modes.values())
+
+
+class Blanks(SyncVectorEnv):
+    """Shows blanks instead of the second phone's instructions, as shared memory once did of all."""
+
+    def step(self, actions):
+        observation, *rest = super().step(actions)
+        return {**observation, "instruction": (observation["instruction"][0], " " * 1000)}, *rest
+
+
+def test_wrong_instructions_are_counted():
+    mode = AutoresetMode.SAME_STEP
+    envs = Blanks([EnvSpec(suite="general", max_steps=2, screen=(56, 28)).make] * 2, autoreset_mode=mode)
+    right, shown = vector_speed.right_texts(envs, mode, steps=6)
+    finals = shown - 2 * 7
+    assert finals >= 4 and right == shown - 6
 
 
 @pytest.mark.slow
