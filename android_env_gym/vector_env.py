@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, cast
 
 import msgspec
@@ -78,6 +79,7 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = make_action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._tasks = _task_ids(specs[0])
         if workers is None:
             workers = workers_for(specs)
         # The workers import what they need by name: a script without `if __name__ == "__main__":` does no harm.
@@ -102,8 +104,11 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         ids = self._masked(options.pop("reset_mask", None))
         if unknown := sorted(set(options) - set(RESET_OPTIONS)):
             raise unknown_name("reset option", unknown[0], (*RESET_OPTIONS, "reset_mask"))
-        seeds = self._seeds(seed)
-        commands = {id_: Reset(options.get("task"), options.get("instance"), seeds[id_]) for id_ in ids}
+        seeds, task, instance = self._seeds(seed), options.get("task"), options.get("instance")
+        if task is not None and self._tasks and task not in self._tasks:
+            raise unknown_name("task template of this suite and split", task, self._tasks)
+        instance = None if instance is None else int(instance)
+        commands = {id_: Reset(task, instance, seeds[id_]) for id_ in ids}
         infos: dict[str, Any] = {}
         for result in self._start(commands):
             infos = self._add_info(infos, result.info, result.id)
@@ -169,10 +174,13 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         if seed is None:
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
-            return [int(seed) + id_ for id_ in range(self.num_envs)]
+            seed = [int(seed) + id_ for id_ in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ValueError(f"seed: got {len(seed)} seeds for {self.num_envs} phones; give one each, or one int")
-        return list(seed)
+        seeds = [None if one is None else int(one) for one in seed]
+        if negative := [one for one in seeds if one is not None and one < 0]:
+            raise ValueError(f"seed: got {negative[0]}, allowed are integers from 0")
+        return seeds
 
     def _typed(self, actions: Any) -> list[Action | InvalidAction]:
         """Return one typed action per phone, from a member of `action_space` or a sequence."""
@@ -229,11 +237,23 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
         }
 
 
+def _task_ids(spec: EnvSpec) -> tuple[str, ...]:
+    """Return the templates that tasks are drawn from, () for a real device, which is opened only once.
+
+    Makes one embedded phone to know them, so that a wrong argument is an error here and not a worker that dies.
+    """
+    if is_blocking(spec.device):
+        return ()
+    with closing(spec.make().unwrapped) as env:
+        return tuple(template.id for template in env.templates) if isinstance(env, AndroidTaskEnv) else ()
+
+
 def workers_for(specs: Sequence[EnvSpec]) -> int:
     """Return how many workers step phones fastest."""
     if blocking := sum(is_blocking(one.device) for one in specs):
         return blocking
-    plain = isinstance(specs[0].suite, str) and isinstance(specs[0].judge, str)
+    suite, judge = specs[0].suite, specs[0].judge
+    plain = isinstance(suite, str) and isinstance(judge, str) and not judge.startswith("__main__:")
     if not plain or len(specs) == 1 or multiprocessing.current_process().daemon:
         return 0
     # Where there is no affinity (macOS, Windows), a process may use every core.

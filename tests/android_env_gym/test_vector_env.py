@@ -175,8 +175,13 @@ def test_options_choose_the_task_and_seeds_repeat():
     assert_same(env.reset(seed=9)[0], env.reset(seed=[9, 10, 11])[0])
     with pytest.raises(ValueError, match="got 2 seeds for 3 phones"):
         env.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match="seed: got -1"):
+        env.reset(seed=[1, 2, -1])
+    assert_same(env.reset(seed=np.int64(9))[0], env.reset(seed=list(np.arange(9, 12)))[0])
     with pytest.raises(UnknownNameError, match="tsk"):
         env.reset(options={"tsk": "settings.toggle"})
+    with pytest.raises(UnknownNameError, match=r"did you mean 'settings\.toggle'"):
+        env.reset(options={"task": "settings.togle"})
 
 
 def test_wrong_arguments_are_explained():
@@ -186,6 +191,10 @@ def test_wrong_arguments_are_explained():
         make(autoreset_mode="Sometimes")
     with pytest.raises(UnknownNameError, match="human"):
         make(render_mode="human")
+    with pytest.raises(UnknownNameError, match="did you mean 'general'"):  # before any worker is started
+        make(suite="genral", workers=2)
+    with pytest.raises(ValueError, match="screen: got"):
+        make(screen=(0, 3), workers=2)
     with pytest.raises(ValueError, match="num_envs: got 0"):
         PhoneVectorEnv(0)
 
@@ -193,7 +202,7 @@ def test_wrong_arguments_are_explained():
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_a_device_that_fails_is_no_reward_and_one_that_cannot_start_an_error(mode, monkeypatch):
     phones = [FakePhone(), FakePhone()]
-    given = iter(phones)
+    given = iter([FakePhone(), *phones])  # the first is made to check the arguments
     monkeypatch.setattr(EnvSpec, "make", lambda spec: make_env(next(given), screen=(56, 28)))
     env = PhoneVectorEnv(2, screen=(56, 28), autoreset_mode=mode, workers=0)
     fails = [DeviceFailure("lost", "gone")]
