@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
+import msgspec
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
@@ -48,6 +49,7 @@ INSTANCES = 2**31 - 1
 RESET_OPTIONS = ("task", "instance")
 JUDGE_TIMES = ("", "step", "finish")
 
+Config = TypeVar("Config", bound=msgspec.Struct)
 Observation = dict[str, Any]
 ActionLike = Action | InvalidAction | Mapping[str, Any]
 
@@ -89,8 +91,9 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
             goal alone counts, and `info["side_effects"]` still names them.
         max_steps: Step limit; None leaves it to the task (15 unless its template says otherwise).
         screen: `(height, width)` of the observed screenshot.
-        device_config: How the embedded phone is built.
-        adb: How a real or emulated device is driven, reset and started.
+        device_config: How the embedded phone is built: a `DeviceConfig`, or its fields as a dict, which Gymnasium and
+            Minari can write into files.
+        adb: How a real or emulated device is driven, reset and started: an `AdbConfig`, or its fields.
         render_mode: None, "rgb_array" (the device's full frame) or "human" (a window).
         world: State access to the device, where the device object itself does not have it.
 
@@ -100,7 +103,7 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         InstructionFileError: The suite's instruction files cannot be used.
         JudgeError: The suite is of instruction files, and the judge compares states; or its name is malformed.
         NeedsWorldError: Suite or judge need a `World` and there is none.
-        ValueError: The suite has nothing in the split.
+        ValueError: The suite has nothing in the split; a field of a config is unknown or of a wrong type.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 4}  # noqa: RUF012 (Gymnasium's own idiom)
@@ -114,8 +117,8 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         judge_at: str = "",
         max_steps: int | None = 15,
         screen: tuple[int, int] = (448, 224),
-        device_config: DeviceConfig | None = None,
-        adb: AdbConfig | None = None,
+        device_config: DeviceConfig | Mapping[str, Any] | None = None,
+        adb: AdbConfig | Mapping[str, Any] | None = None,
         render_mode: str | None = None,
         world: World | None = None,
         side_effects: SideEffects = "fail",
@@ -124,13 +127,15 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         self.render_mode = render_mode
         self.screen = (int(screen[0]), int(screen[1]))
         self.split = split
-        self.device_config = device_config or DeviceConfig()
+        self.device_config = as_config(device_config, DeviceConfig)
         self._judge_at = judge_at
         self._max_steps = max_steps
         self._templates = _templates_in(suite, split)
         self.judge: Judge = make_judge(judge, self._templates, side_effects)
         self._owns_device = isinstance(device, str)
-        self.device: Device = make_device(device, self.device_config, adb) if isinstance(device, str) else device
+        self.device: Device = (
+            make_device(device, self.device_config, as_config(adb, AdbConfig)) if isinstance(device, str) else device
+        )
         self.world = world if world is not None else self.device if isinstance(self.device, World) else None
         if self.world is None:
             self._refuse_needs_of_a_world()
@@ -356,6 +361,17 @@ class AndroidTaskEnv(gym.Env[Observation, Any]):
         needing = [name for name, needs in by_name.items() if needs]
         if needing:
             raise NeedsWorldError(" and ".join(needing), self.device.info().kind)
+
+
+def as_config(given: Config | Mapping[str, Any] | None, kind: type[Config]) -> Config:
+    """Return `given`, a config, its fields or None for the defaults, as a `kind`.
+
+    Raises:
+        ValueError: A field is unknown or of a wrong type.
+    """
+    if isinstance(given, kind):
+        return given
+    return msgspec.convert({} if given is None else given, kind)
 
 
 def make_observation_space(screen: tuple[int, int]) -> spaces.Dict:

@@ -21,9 +21,11 @@ from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from android_env_gym.actions import Action, InvalidAction, from_sample, make_action_space
+from android_env_gym.devices.config import AdbConfig
 from android_env_gym.devices.make import is_blocking, split_devices
-from android_env_gym.env import RESET_ATTEMPTS, RESET_OPTIONS, AndroidTaskEnv, make_observation_space
+from android_env_gym.env import RESET_ATTEMPTS, RESET_OPTIONS, AndroidTaskEnv, as_config, make_observation_space
 from android_env_gym.errors import ResetError, unknown_name
+from android_env_gym.phone.state import DeviceConfig
 from android_env_gym.vector import AsyncEnvPool, EnvSpec, Reset, Result
 
 MODES = tuple(mode.value for mode in AutoresetMode)
@@ -70,7 +72,7 @@ class PhoneVectorEnv(VectorEnv[Any, Any, Any]):
             raise unknown_name("autoreset_mode", str(autoreset_mode), MODES)
         if render_mode not in RENDER_MODES:
             raise unknown_name("render_mode of a vector", str(render_mode), ["rgb_array"])
-        specs = _specs(num_envs, EnvSpec(**spec))
+        specs = _specs(num_envs, _env_spec(spec))
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -259,6 +261,12 @@ def workers_for(specs: Sequence[EnvSpec]) -> int:
     # Where there is no affinity (macOS, Windows), a process may use every core.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, len(specs)) if cores > 1 else 0
+
+
+def _env_spec(known: Mapping[str, Any]) -> EnvSpec:
+    kinds: dict[str, type[msgspec.Struct]] = {"device_config": DeviceConfig, "adb": AdbConfig}
+    configs = {name: as_config(known[name], kind) for name, kind in kinds.items() if known.get(name) is not None}
+    return EnvSpec(**{**known, **configs})
 
 
 def _specs(num_envs: int, spec: EnvSpec) -> list[EnvSpec]:

@@ -302,6 +302,8 @@ def test_options_choose_template_and_instance():
         ({"judge_at": "end"}, UnknownNameError, "unknown judge_at 'end'"),
         ({"max_steps": 0}, ValueError, "max_steps: got 0"),
         ({"screen": (0, 3)}, ValueError, "screen: got (0, 3)"),
+        ({"device_config": {"wallpapr": 1}}, ValueError, "unknown field `wallpapr`"),
+        ({"adb": {"reset": 7}, "device": "sim"}, ValueError, "got `int` - at `$.reset`"),
         ({"render_mode": "rgb"}, UnknownNameError, "did you mean 'rgb_array'"),
     ],
 )

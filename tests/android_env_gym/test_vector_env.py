@@ -17,6 +17,7 @@ import android_env_gym  # noqa: F401 (registers the environment)
 from android_env_gym.actions import ActionError, Finish, InvalidAction, PressKey, Tap, to_sample
 from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.errors import ResetError, UnknownNameError
+from android_env_gym.phone.state import DeviceConfig
 from android_env_gym.vector import EnvSpec
 from android_env_gym.vector_env import PhoneVectorEnv, workers_for
 
@@ -165,6 +166,12 @@ def test_actions_are_typed_or_samples_alone_or_in_a_batch():
     with pytest.raises(ActionError, match="x: got 7"):
         env.step([Tap(7, 0), Finish(), Finish()])
     assert not env.step([Tap(0.5, 0.5)] * 3)[2].any()  # the invalid one performed nothing
+
+
+def test_configs_may_be_dicts():
+    one, other = make(device_config={"wallpaper": 3}), make(device_config=DeviceConfig(wallpaper=3), workers=1)
+    assert_same(one.reset(seed=0)[0], other.reset(seed=0)[0])
+    assert not np.array_equal(one.reset(seed=0)[0]["screenshot"], make().reset(seed=0)[0]["screenshot"])
 
 
 def test_options_choose_the_task_and_seeds_repeat():

@@ -28,6 +28,7 @@ from android_env_gym.actions import (
 )
 from android_env_gym.devices.base import DeviceFailure
 from android_env_gym.errors import UnknownNameError
+from android_env_gym.phone.state import DeviceConfig
 from android_env_gym.recording import replay
 from android_env_gym.wrappers import (
     SB3_KINDS,
@@ -132,8 +133,10 @@ def test_gymnasiums_wrappers_do_what_they_say():
 
 
 def test_recording_constructor_arguments_lets_gymnasium_make_the_same_again():
-    env = SB3Compatible(DiscreteActions(gym.make("AndroidTask-v0", suite="general", max_steps=4), words=3))
+    made = gym.make("AndroidTask-v0", suite="general", max_steps=4, device_config={"wallpaper": 2, "font_scale": 1.3})
+    env = SB3Compatible(DiscreteActions(made, words=3))
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert again.unwrapped.device_config == DeviceConfig(wallpaper=2, font_scale=1.3)
     assert again.action_space == env.action_space and again.observation_space == env.observation_space
     assert (again.reset(seed=3)[0]["screenshot"] == env.reset(seed=3)[0]["screenshot"]).all()
     texts = gym.make(TextActions(gym.make("AndroidTask-v0"), codec="autoui").spec)
@@ -182,7 +185,7 @@ def minari(tmp_path, monkeypatch):
 
 
 def test_minari_collects_and_recovers(minari):
-    made = gym.make("AndroidTask-v0", suite="general", screen=(56, 28), max_steps=3)
+    made = gym.make("AndroidTask-v0", suite="general", screen=(56, 28), max_steps=3, device_config={"wallpaper": 1})
     env = minari.DataCollector(made, record_infos=True)
     env.action_space.seed(0)
     instructions = []
@@ -198,6 +201,7 @@ def test_minari_collects_and_recovers(minari):
     assert len(episodes) == 3 and [item.observations["instruction"][0] for item in episodes] == instructions
     assert episodes[0].observations["screenshot"].shape == (len(episodes[0]) + 1, 56, 28, 3)
     recovered = dataset.recover_environment()
+    assert recovered.unwrapped.device_config == DeviceConfig(wallpaper=1)
     again, info = recovered.reset(seed=1)
     assert again["instruction"] == info["instruction"] == instructions[1]
 
