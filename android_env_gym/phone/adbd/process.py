@@ -1,53 +1,100 @@
-"""A running shell command as the transport sees it: `Process` (output, exit, feed, kill), and its standard input."""
+"""A running shell command as the transport sees it: `Process` (output, exit, feed, kill), and its standard input.
+
+Invariant: who writes faster than the other side reads has to wait, so what waits in between is bounded.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 
-from android_env_gym.phone.adbd.commands.base import Emit, Input
+from android_env_gym.phone.adbd.budget import Budget
+from android_env_gym.phone.adbd.commands.base import CommandError, Emit, Input
 
 KILLED = 137
+PIPE_BYTES = 1 << 16  # what Linux keeps in a pipe
+OUTPUT_BYTES = 1 << 20
 
 
 class FeedInput:
-    """Standard input that somebody writes while the command runs; reading waits, writing never does."""
+    """Standard input that somebody writes while the command runs.
 
-    def __init__(self) -> None:
+    Writing waits while `PIPE_BYTES` are there, unless the reader asks for more at once.
+
+    Args:
+        memory: What waits here is taken from it.
+    """
+
+    def __init__(self, memory: Budget) -> None:
         self._changed = threading.Condition()
+        self._memory = memory
         self._data = bytearray()
+        self._wanted = 0.0
         self._ended = False
+        self._overflowed = False
 
     def write(self, data: bytes) -> None:
-        """Append `data`; b"" ends the input."""
+        """Append `data`; b"" ends the input. After the end nothing is kept."""
         with self._changed:
-            self._data += data
+            self._changed.wait_for(lambda: self._ended or not data or self._has_room())
+            if not self._ended and data:
+                self._append(data)
             self._ended = self._ended or not data
             self._changed.notify_all()
 
-    def read(self) -> bytes:
-        """Return everything up to the end."""
+    def close(self) -> None:
+        """End the input and forget what nobody has read; may be called twice."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended)
+            self._ended = True
+            self._take(len(self._data))
+
+    def read(self) -> bytes:
+        """Return everything up to the end.
+
+        Raises:
+            CommandError: There is more than fits into the phone's memory; so do the others.
+        """
+        with self._changed:
+            self._wait(lambda: self._ended, float("inf"))
             return self._take(len(self._data))
 
     def read_line(self) -> bytes:
         """Return the next line with its line end, b"" at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or b"\n" in self._data)
+            self._wait(lambda: self._ended or b"\n" in self._data, float("inf"))
             end = self._data.find(b"\n")
             return self._take(end + 1 if end >= 0 else len(self._data))
 
     def read_exactly(self, count: int) -> bytes:
         """Return `count` bytes, fewer at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._data) >= count)
+            self._wait(lambda: self._ended or len(self._data) >= count, count)
             return self._take(count)
+
+    def _has_room(self) -> bool:
+        return len(self._data) < max(PIPE_BYTES, self._wanted)
+
+    def _append(self, data: bytes) -> None:
+        if self._memory.take(len(data)):
+            self._data += data
+        else:
+            self._ended = self._overflowed = True
+
+    def _wait(self, there: Callable[[], bool], wanted: float) -> None:
+        if not there():
+            self._wanted = wanted
+            self._changed.notify_all()
+            self._changed.wait_for(there)
+            self._wanted = 0.0
+        if self._overflowed:
+            raise CommandError("cannot allocate memory", KILLED)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._data[:count])
         del self._data[:count]
+        self._memory.give(len(taken))
+        self._changed.notify_all()
         return taken
 
 
@@ -70,30 +117,36 @@ class Process:
 
     Args:
         body: Runs the command: `(stdin, emit, stopped) -> exit status`.
+        memory: What waits on its stdin is taken from it.
     """
 
-    def __init__(self, body: Callable[[Input, Emit, threading.Event], int]) -> None:
+    def __init__(self, body: Callable[[Input, Emit, threading.Event], int], memory: Budget) -> None:
         self.exit = KILLED
-        self._stdin = FeedInput()
+        self._stdin = FeedInput(memory)
         self._stopped = threading.Event()
-        self._written: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._written: deque[tuple[int, bytes]] = deque()
+        self._waiting = 0
+        self._over = False
         self._thread = threading.Thread(target=self._run, args=(body,), name="device-shell", daemon=True)
         self._thread.start()
 
     @property
     def output(self) -> Iterator[tuple[int, bytes]]:
         """What the command writes, as it comes: (1, stdout bytes) or (2, stderr bytes)."""
-        return iter(self._written.get, None)  # type: ignore[return-value]  # None is the sentinel, never yielded
+        while (piece := self._next()) is not None:
+            yield piece
 
     def feed(self, data: bytes) -> None:
-        """Write to the command's stdin without waiting; b"" ends it."""
+        """Write to the command's stdin, waiting while it does not read; b"" ends it."""
         self._stdin.write(data)
 
     def kill(self) -> None:
         """End the command's output now and the command itself soon; may be called twice."""
-        self._stopped.set()
-        self._stdin.write(b"")
-        self._written.put(None)
+        with self._changed:
+            self._stopped.set()
+            self._changed.notify_all()
+        self._stdin.write(b"")  # what is there can still be read
 
     def join(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the command has ended, e.g. after `kill`."""
@@ -104,10 +157,27 @@ class Process:
         try:
             status = body(self._stdin, self._emit, self._stopped)
         finally:
-            if not self._stopped.is_set():
-                self.exit = status
-            self._written.put(None)
+            self._stdin.close()
+            with self._changed:
+                if not self._stopped.is_set():
+                    self.exit = status
+                self._over = True
+                self._changed.notify_all()
 
     def _emit(self, fd: int, data: bytes) -> None:
-        if data and not self._stopped.is_set():
-            self._written.put((fd, data))
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting < OUTPUT_BYTES or self._stopped.is_set())
+            if data and not self._stopped.is_set():
+                self._written.append((fd, data))
+                self._waiting += len(data)
+                self._changed.notify_all()
+
+    def _next(self) -> tuple[int, bytes] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._written or self._over or self._stopped.is_set())
+            if self._stopped.is_set() or not self._written:
+                return None
+            piece = self._written.popleft()
+            self._waiting -= len(piece[1])
+            self._changed.notify_all()
+            return piece

@@ -69,7 +69,13 @@ class Redirected:
             raise CommandError(f"can't create {name}: No such file or directory")
         data = bytearray()
         self._written.append((path, data, append))
-        return data.extend
+
+        def write(more: bytes) -> None:
+            if len(data) + len(more) > self._files.capacity:
+                raise CommandError(f"{name}: No space left on device")
+            data.extend(more)
+
+        return write
 
     def _source(self, path: str, name: str) -> Input:
         if path == "/dev/null":

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from android_env_gym.actions import LongPress, OpenApp, PressKey, Swipe, Tap, TypeText, Wait
 from android_env_gym.devices.base import UiNode
 from android_env_gym.phone.adbd import foreground, hardware_keys, packages
-from android_env_gym.phone.adbd.files import DeviceFiles
+from android_env_gym.phone.adbd.budget import Budget
+from android_env_gym.phone.adbd.files import CAPACITY_BYTES, DeviceFiles
 from android_env_gym.phone.adbd.keycodes import ACTION_KEYS, CHARACTERS, SHIFTED, key_name
 from android_env_gym.phone.adbd.logbuffer import LogBuffer
 from android_env_gym.phone.adbd.packages import Package
@@ -32,6 +33,7 @@ from android_env_gym.phone.ui.node import Event
 
 LONG_PRESS_MS = 500
 EVENT_S = 0.4  # what an action takes; keys that no action has take as long
+MAX_CHILDREN = 256
 BOOT_MS = 21_700  # from power on to the home screen
 
 Receiver = Callable[[Mapping[str, str]], tuple[int, str]]
@@ -57,12 +59,16 @@ class ServedPhone:
         installed: Packages that were installed over ADB, by name.
         reboot_listeners: Called after `reboot`, without the lock; the transport hangs up here.
         physical_keys: Whether the phone has keys beside its screen; without them `monkey` wants `--pct-syskeys 0`.
+        memory: Bytes that clients may have waiting in the phone, on stdin, in pipes and in unfinished uploads.
+        children: Threads that the parts of pipelines may have, of all shells together.
         uiautomator_running: Whether uiautomator2's server process runs, so that its port answers.
     """
 
     def __init__(self, phone: SimPhone, serial_name: str = "embedded") -> None:
         self.lock = threading.RLock()
         self.phone = phone
+        self.memory = Budget(CAPACITY_BYTES)
+        self.children = Budget(MAX_CHILDREN)
         self.serial_name = serial_name
         self.files = DeviceFiles(clock=lambda: self.phone.state.now / 1000)
         self.properties: dict[str, str] = draw_properties(phone.state, serial_name)

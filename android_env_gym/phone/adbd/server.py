@@ -1,7 +1,8 @@
 """`AdbServer`: a phone as a network ADB device, to which `adb connect` and every ADB client can connect.
 
-Invariants: every connection and every stream has threads of its own, so nobody waits for another client; after `stop`
-no thread, no connection and no listening socket is left. Used by `python -m android_env_gym adbd` and by tests.
+Invariants: every connection and every stream has threads of its own, so nobody waits for another client; connections,
+streams and with them threads are limited; after `stop` no thread, no connection and no listening socket is left. Used
+by `python -m android_env_gym adbd` and by tests.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from android_env_gym.phone.adbd.services import Services
 from android_env_gym.phone.adbd.wire import Connection, Stream
 
 STOP_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+MAX_STREAMS = 256  # of all connections together; a running command takes up to three threads and its pipes
 _BACKLOG = 16
 _RETRY_SECONDS = 0.02
 _log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class AdbServer:
         self._services = Services(served, self.faults, self._strike)
         self._lock = threading.Lock()
         self._connections: dict[Connection, threading.Thread] = {}
+        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
         self._stopping = threading.Event()
         self._back_at = 0.0
         self._silent_until = 0.0
@@ -187,8 +191,13 @@ class AdbServer:
         except OSError as error:  # the host gave up before it was accepted
             _log.debug("accept failed: %s", error)
             return
+        if len(self._connections) >= MAX_CONNECTIONS:
+            _log.debug("hung up on a host: %d are connected already", MAX_CONNECTIONS)
+            link.close()
+            return
         silence = max(0.0, self._silent_until - time.monotonic())
-        connection = Connection(link, self._services.banner(), self._services.serve, silence)
+        services = self._services
+        connection = Connection(link, services.banner(), services.serve, slots=self._slots, silence=silence)
         thread = threading.Thread(target=self._run, args=(connection,), name="adbd-connection", daemon=True)
         with self._lock:
             self._connections[connection] = thread

@@ -20,7 +20,7 @@ from android_env_gym.phone.adbd.served import ServedPhone
 from android_env_gym.phone.adbd.shell import Process, open_process
 from android_env_gym.phone.adbd.sync import SyncService
 from android_env_gym.phone.adbd.uia2 import UiAutomatorServer
-from android_env_gym.phone.adbd.wire import Stream, StreamClosedError
+from android_env_gym.phone.adbd.wire import MAX_PAYLOAD, ProtocolError, Stream, StreamClosedError
 
 UIAUTOMATOR_PORT = 9008
 FEATURES = ("shell_v2", "cmd")
@@ -211,7 +211,7 @@ class Services:
     # --- the others ---
 
     def _sync(self, gate: Gate, service: str) -> None:
-        SyncService(gate.stream, self._served.files, gate, gate.outgoing).run()
+        SyncService(gate.stream, self._served.files, self._served.memory, gate, gate.outgoing).run()
 
     def _serve_http(self, gate: Gate, service: str) -> None:
         self._http.serve_http(HttpDuplex(gate, lambda: self._served.uiautomator_running))
@@ -265,7 +265,7 @@ def _pump_stdin(gate: Gate, process: Process, framed: bool) -> None:
                     gate(f"{gate.stream.service} {piece.decode('utf-8', errors='replace')}")
                 process.feed(piece)
     except ConnectionError:
-        pass  # a fault has ended the stream; whoever sends on it notices
+        pass  # a fault or a broken packet has ended the stream; whoever sends on it notices
     finally:
         process.feed(b"")
         process.kill()
@@ -281,6 +281,8 @@ def _stdin_pieces(pending: bytearray, framed: bool) -> list[bytes]:
     while len(pending) >= _SHELL_PACKET.size:
         kind, length = _SHELL_PACKET.unpack_from(pending)
         end = _SHELL_PACKET.size + length
+        if length > MAX_PAYLOAD:
+            raise ProtocolError(f"a shell packet of {length} bytes; at most {MAX_PAYLOAD} are allowed")
         if len(pending) < end:
             break
         if kind == _STDIN and length:

@@ -83,7 +83,7 @@ def open_process(served: ServedPhone, command: str) -> Process:
         shell = Interpreter(served, stopped=stopped)
         return shell.run_line(command, stdin, emit) if command.strip() else shell.run_input(stdin, emit)
 
-    return Process(body)
+    return Process(body, served.memory)
 
 
 class Interpreter:
@@ -156,21 +156,24 @@ class Interpreter:
         *before, last = pipeline.commands
         if not before:
             return self._command(last, stdin, emit)
+        if not self.served.children.take(len(before)):
+            emit(2, f"{SHELL}: can't fork - try again\n".encode())
+            return 1
         ended = threading.Event()
+        pipes = [FeedInput(self.served.memory) for _ in before]
         threads = []
-        source = stdin
-        for command in before:
-            pipe = FeedInput()
+        for command, source, pipe in zip(before, [stdin, *pipes], pipes, strict=False):
             child = self._child(Either(self.stopped, ended))
             args = (child, command, source, emit, pipe)
             threads.append(threading.Thread(target=_feed_pipe, args=args, name="device-pipe", daemon=True))
-            source = pipe
         for thread in threads:
             thread.start()
         try:
-            return self._child(self.stopped)._command(last, source, emit)
+            return self._child(self.stopped)._command(last, pipes[-1], emit)
         finally:
             ended.set()
+            for pipe in pipes:
+                pipe.close()  # who still writes there need not wait for a reader
             for thread in threads:
                 thread.join(timeout=1.0)  # one that reads a silent stdin stays behind, as a background job
 
@@ -302,6 +305,7 @@ def _feed_pipe(shell: Interpreter, command: Command, stdin: Input, emit: Emit, p
         pass  # `exit` in a pipe ends only its own part
     finally:
         pipe.write(b"")
+        shell.served.children.give(1)
 
 
 def _has_substitution(command: Command) -> bool:

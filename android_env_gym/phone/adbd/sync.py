@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from android_env_gym.phone.adbd.budget import Budget
 from android_env_gym.phone.adbd.duplex import Duplex
 from android_env_gym.phone.adbd.files import DeviceFiles
 
@@ -26,15 +27,22 @@ class SyncService:
     Args:
         stream: The open stream.
         files: The phone's files.
+        memory: Files that have not come to their end are taken from it.
         gate: Called with each request's text before it is carried out; faults wait or raise ConnectionError there.
         outgoing: What becomes of a file's bytes on their way out; faults use it.
     """
 
     def __init__(
-        self, stream: Duplex, files: DeviceFiles, gate: Callable[[str], object], outgoing: Callable[[bytes], bytes]
+        self,
+        stream: Duplex,
+        files: DeviceFiles,
+        memory: Budget,
+        gate: Callable[[str], object],
+        outgoing: Callable[[bytes], bytes],
     ) -> None:
         self._stream = stream
         self._files = files
+        self._memory = memory
         self._gate = gate
         self._outgoing = outgoing
         self._commands: dict[bytes, Callable[[str], None]] = {
@@ -52,7 +60,7 @@ class SyncService:
             if command is None or length > MAX_PATH_BYTES:
                 self._fail(f"unknown command {name!r}" if command is None else f"path of {length} bytes is too long")
                 return
-            path = self._read(length).decode("utf-8", errors="surrogateescape")
+            path = self._read(length).decode("utf-8", errors="replace")
             self._gate(f"sync:{name.decode()} {path}")
             command(path)
 
@@ -62,7 +70,7 @@ class SyncService:
     def _list(self, path: str) -> None:
         reply = bytearray()
         for name in self._names(path):
-            encoded = name.encode("utf-8", errors="surrogateescape")
+            encoded = name.encode()
             described = self._described(f"{path}/{name}")
             reply += b"DENT" + struct.pack("<IIII", *described, len(encoded)) + encoded
         self._stream.send(bytes(reply) + b"DONE" + bytes(16))
@@ -87,26 +95,33 @@ class SyncService:
         path, _, mode_text = target.rpartition(",")
         problem = self._why_not(path, mode_text)
         data = bytearray()
+        try:
+            # A refused file is read to its end all the same: clients look for the answer only then.
+            for piece in self._pieces():
+                full = len(data) + len(piece) > self._files.capacity
+                if not problem and (full or not self._memory.take(len(piece))):
+                    problem = "write failed: No space left on device"
+                if not problem:
+                    data += piece
+            mtime = self._number()
+            problem = problem or self._store(path, bytes(data), int(mode_text), mtime)
+        finally:
+            self._memory.give(len(data))
+        if problem:
+            self._fail(problem)
+        else:
+            self._stream.send(b"OKAY" + bytes(4))
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the pieces of a file up to DONE, whose number is left to read."""
         while (name := self._read(4)) == b"DATA":
             length = self._number()
             if length > MAX_DATA_BYTES:
                 self._fail(f"oversize data message of {length} bytes; at most {MAX_DATA_BYTES}")
                 raise ConnectionError("the client breaks the sync protocol")
-            piece = self._read(length)
-            if not problem and len(data) + length > self._files.capacity:
-                problem = "write failed: No space left on device"
-                data.clear()
-            if not problem:
-                data += piece
+            yield self._read(length)
         if name != b"DONE":
             raise ConnectionError("the client has gone in the middle of a file")
-        mtime = self._number()
-        # A refused file is read to its end all the same: clients look for the answer only then.
-        problem = problem or self._store(path, bytes(data), int(mode_text), mtime)
-        if problem:
-            self._fail(problem)
-        else:
-            self._stream.send(b"OKAY" + bytes(4))
 
     def _why_not(self, path: str, mode_text: str) -> str:
         if not path or not mode_text.isdecimal():

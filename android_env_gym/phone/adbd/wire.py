@@ -4,7 +4,8 @@ A packet is six little-endian uint32 (command, arg0, arg1, length, checksum, com
 
 Invariants: per stream at most one WRTE is unacknowledged in each direction; the thread that reads the socket never
 waits for a service, so a stuck client holds up its own stream only; whatever ends a connection (peer, fault, `close`)
-wakes every thread that waits on one of its streams.
+wakes every thread that waits on one of its streams; what a host can make this side hold is bounded by `MAX_STREAMS`
+streams with at most `READ_AHEAD_BYTES` and one packet each.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ VERSION = 0x01000001
 VERSION_WITH_CHECKSUM = 0x01000000
 MAX_PAYLOAD = 1 << 20
 READ_AHEAD_BYTES = 1 << 20
+MAX_STREAMS = 128  # per connection, those whose services still run included; `adb` shares one among all its clients
 _HEADER = struct.Struct("<6I")
 _MASK = 0xFFFFFFFF
 
@@ -169,8 +171,16 @@ class Stream:
             self._changed.notify_all()
 
     def deliver(self, data: bytes) -> None:
-        """Note what the host has written; acknowledge it at once while the service keeps up."""
+        """Note what the host has written; acknowledge it at once while the service keeps up.
+
+        Raises:
+            ProtocolError: The host writes on and on without waiting for acknowledgement.
+        """
         with self._changed:
+            if len(self._inbox) >= READ_AHEAD_BYTES + MAX_PAYLOAD:
+                raise ProtocolError(
+                    f"{len(self._inbox)} bytes wait on stream {self._number}; its OKAY must be waited for"
+                )
             self._inbox += data
             acknowledge = len(self._inbox) < READ_AHEAD_BYTES
             self._owes_okay = not acknowledge
@@ -196,16 +206,24 @@ class Connection:
         banner: What the phone says of itself in CNXN.
         silence: Seconds for which the host's CNXN stays unanswered: it sees the phone as offline.
         serve: Serves one stream: calls `accept`, answers, and returns; runs in a thread of its own.
+        slots: One is taken for every stream while its service runs; shared among connections.
     """
 
     def __init__(
-        self, link: socket.socket, banner: bytes, serve: Callable[[Stream], None], silence: float = 0.0
+        self,
+        link: socket.socket,
+        banner: bytes,
+        serve: Callable[[Stream], None],
+        *,
+        slots: threading.Semaphore,
+        silence: float = 0.0,
     ) -> None:
         self.max_payload = MAX_PAYLOAD
         self._link = link
         self._banner = banner
         self._serve = serve
         self._silence = silence
+        self._slots = slots
         self._checksum = True
         self._sending = threading.Lock()
         self._lock = threading.Lock()
@@ -287,6 +305,7 @@ class Connection:
         else:
             self.forget(packet.arg1)
             stream.end()
+            self.send(Packet(CLSE, packet.arg1, packet.arg0))  # some clients wait for it
 
     def _connect(self, packet: Packet) -> None:
         self._checksum = packet.arg0 <= VERSION_WITH_CHECKSUM
@@ -295,17 +314,22 @@ class Connection:
         self.send(Packet(CNXN, VERSION, MAX_PAYLOAD, self._banner))
 
     def _open(self, packet: Packet) -> None:
-        service = packet.data.rstrip(b"\0").decode("utf-8", errors="surrogateescape")
+        if not self._start_service(packet.arg0, packet.data.rstrip(b"\0").decode("utf-8", errors="replace")):
+            self.send(Packet(CLSE, 0, packet.arg0))
+
+    def _start_service(self, peer: int, service: str) -> bool:
+        """Serve a new stream in a thread of its own; return False if there are too many."""
         with self._lock:
-            if self.closed.is_set():
-                return
+            if self.closed.is_set() or len(self._threads) >= MAX_STREAMS or not self._slots.acquire(blocking=False):
+                return False
             self._last_number += 1
-            stream = Stream(self, self._last_number, packet.arg0, service)
+            stream = Stream(self, self._last_number, peer, service)
             self._streams[self._last_number] = stream
             name = f"adbd-stream-{self._last_number}"
             thread = threading.Thread(target=self._run_service, args=(stream,), name=name, daemon=True)
             self._threads.add(thread)
             thread.start()
+            return True
 
     def _run_service(self, stream: Stream) -> None:
         try:
@@ -322,6 +346,7 @@ class Connection:
             stream.end()
             with self._lock:
                 self._threads.discard(threading.current_thread())
+            self._slots.release()
 
     def _copy_of_threads(self) -> list[threading.Thread]:
         with self._lock:

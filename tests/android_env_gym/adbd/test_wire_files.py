@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from android_env_gym.phone.adbd.budget import Budget
 from android_env_gym.phone.adbd.files import DeviceFiles
 from android_env_gym.phone.adbd.sync import SyncService
 
@@ -146,7 +147,7 @@ class _Client:
 def _sync(files: DeviceFiles, said: bytes) -> bytes:
     client = _Client(said)
     with contextlib.suppress(ConnectionError):  # that is how a client that breaks off ends
-        SyncService(client, files, lambda request: None, lambda data: data).run()
+        SyncService(client, files, Budget(files.capacity), lambda request: None, lambda data: data).run()
     return client.heard
 
 

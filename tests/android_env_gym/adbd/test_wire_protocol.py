@@ -170,6 +170,7 @@ def test_a_command_ends_with_its_client(adb_server: AdbServer, served: ServedPho
         mine, theirs = host.open("shell:logcat")
         assert host.read().command == WRTE
         host.send(Packet(CLSE, mine, theirs))
+        assert host.read() == Packet(CLSE, theirs, mine)  # some clients wait for the answer
         assert host.ask("shell:echo after") == b"after\n"
     # the fixture checks that the thread of logcat has ended
 

@@ -7,7 +7,8 @@ and a long one looks at `Call.stopped`. `CommandError` ends it with a message on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Call:
 
     def out(self, text: str | bytes) -> None:
         """Write to stdout as it is."""
-        self.emit(1, text.encode() if isinstance(text, str) else text)
+        self.emit(1, text.encode(errors="replace") if isinstance(text, str) else text)
 
     def line(self, text: str = "") -> None:
         """Write a line to stdout."""
@@ -108,15 +109,29 @@ class Call:
 
     def err(self, text: str) -> None:
         """Write a line to stderr."""
-        self.emit(2, text.encode() + b"\n")
+        self.emit(2, text.encode(errors="replace") + b"\n")
 
     def with_args(self, argv: list[str]) -> Call:
         """Return the same call with another name and other arguments."""
+        return self._with(argv, self.emit)
+
+    @contextmanager
+    def at_once(self) -> Iterator[Call]:
+        """Hold the phone's lock around a call whose output leaves afterwards: writing may wait for a slow client."""
+        written: list[tuple[int, bytes]] = []
+        try:
+            with self.served.lock:
+                yield self._with(self.argv, lambda fd, data: written.append((fd, data)))
+        finally:
+            for fd, data in written:
+                self.emit(fd, data)
+
+    def _with(self, argv: list[str], emit: Emit) -> Call:
         return Call(
             self.served,
             argv,
             self.stdin,
-            self.emit,
+            emit,
             variables=self.variables,
             stopped=self.stopped,
             shell=self.shell,

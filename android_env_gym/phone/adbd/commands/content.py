@@ -24,7 +24,7 @@ def content(call: Call) -> int:
     if not options.has("--uri"):
         raise CommandError("[ERROR] Required argument missing: --uri", 1)
     try:
-        with call.served.lock:
+        with call.at_once() as call:
             return _perform(call, verb, options)
     except (ProviderError, SettingError) as error:
         raise CommandError(f"Error while accessing provider:{options.get('--uri')}\n{error}", 1) from error

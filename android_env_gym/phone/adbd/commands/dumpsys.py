@@ -39,7 +39,7 @@ def dumpsys(call: Call) -> int:
         for name in sorted(_SERVICES):
             call.line(f"  {name}")
         return 0
-    with call.served.lock:
+    with call.at_once() as call:
         for name in args[:1] or sorted(_SERVICES):
             service = _SERVICES.get(name)
             if service is None:

@@ -115,7 +115,7 @@ def _install(call: Call, args: list[str]) -> int:
 
 def _uninstall(call: Call, args: list[str]) -> int:
     names = Options(args, {"--user", "--versionCode"}, "pm").operands
-    with call.served.lock:
+    with call.at_once() as call:
         gone = call.served.installed.pop(names[0], None) if names else None
         if gone is None:
             call.line("Failure [DELETE_FAILED_INTERNAL_ERROR]")
