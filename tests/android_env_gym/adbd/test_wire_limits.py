@@ -32,7 +32,7 @@ def _taken(host: RawHost, mine: int, theirs: int, piece: bytes, most: int) -> in
     return sent
 
 
-@pytest.mark.parametrize("service", ["shell,v2,raw:logcat", "exec:logcat", "sync:", "track-jdwp"])
+@pytest.mark.parametrize("service", ["shell,v2,raw:logcat", "exec:logcat", "sync:"])
 def test_a_host_that_writes_without_end_is_hung_up_on(adb_server: AdbServer, service: str) -> None:
     piece = shell_packet(0, bytes(MIB - 5)) if "v2" in service else b"STAT" + bytes(MIB - 4)
     with RawHost(adb_server.port) as host:
