@@ -102,7 +102,9 @@ def test_what_opencv_draws_right_is_left_to_it(line: str) -> None:
     assert scripts.runs(line, text.is_plain) == (scripts.Run(line, -1),)
 
 
-@pytest.mark.parametrize("line", ["", " ", "\u200d", "\u200d\u200c", "\u0301", "a\u200db", "\U000e0041", "\U0010ffff"])
+@pytest.mark.parametrize(
+    "line", ["", " ", "\u200d", "\u200d\u200c", "\u0301", "a\u200db", "\U000e0041", "\u0f40 \u0f41", "a\U00012000"]
+)
 def test_odd_text_is_drawn_without_an_error(line: str) -> None:
     assert drawn(line).shape == (48, 400, 3)
     assert text.measure(text.clean(line), 400, SIZE) >= 0

@@ -76,8 +76,17 @@ def menu(items: tuple[tuple[str, Event], ...], *, dismiss: Event, width: float =
         )
         for label, event in items
     )
-    look = {"radius": 8.0, "fill": _PANEL, "shadow": 2}
-    panel = Node(children=rows, width=width, padding=(0, 8, 0, 8), place=place, scroll=POP_UP, **look)
+    panel = Node(
+        children=rows,
+        width=width,
+        padding=(0, 8, 0, 8),
+        radius=8,
+        fill=_PANEL,
+        shadow=2,
+        place=place,
+        scroll=POP_UP,
+        class_name="FrameLayout",
+    )
     return Node(children=(panel,), axis="stack", modal=True, fill="none", on_tap=dismiss, padding=(8, 8, 8, 8))
 
 

@@ -74,15 +74,15 @@ def measure(text: str, weight: int, size: int) -> int:
     """Return the advance of `text` in pixels; `size` comes from `font_size`."""
     if not text:
         return 0
-    # The box leaves out spaces at the end; a full stop behind them makes them count.
-    if text[-1] == " ":
-        return measure(text + ".", weight, size) - measure(".", weight, size)
     if not text.isascii() and not _all_plain(clean(text)):
         return sum(width for _, width in _runs(clean(text), weight, size))
     return _plain_width(text, weight, size)
 
 
 def _plain_width(text: str, weight: int, size: int) -> int:
+    # The box leaves out spaces at the end; a full stop behind them makes them count.
+    if text[-1] == " ":
+        return _plain_width(text + ".", weight, size) - _plain_width(".", weight, size)
     font = face(weight)
     with ENGINE_LOCK:
         return cv2.getTextSize((0, 0), clean(text), (0, 0), font, size)[2]
@@ -120,7 +120,7 @@ def _runs(line: str, weight: int, size: int) -> list[tuple[scripts.Run, int]]:
     found = []
     for run in scripts.runs(line, is_plain):
         plain = run.font < 0
-        width = measure(run.text, weight, size) if plain else scripts.advance(run, weight, size / _SIZE_PER_EM)
+        width = _plain_width(run.text, weight, size) if plain else scripts.advance(run, weight, size / _SIZE_PER_EM)
         found.append((run, width))
     return found
 

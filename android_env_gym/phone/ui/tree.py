@@ -36,7 +36,10 @@ def _class(node: Node) -> str:
     return name if "." in name else prefix + name
 
 
-def _matters(node: Node) -> bool:
+def _matters(placed: Placed) -> bool:
+    node = placed.node
+    if node.scroll and node.class_name and placed.scroll_max <= 0:
+        return False  # the panel of a pop-up, which scrolls only if it does not fit
     if not node.children and (node.text or node.icon or node.art is not None):
         return True
     return bool(
@@ -120,7 +123,7 @@ def _visit(
     if node.modal:
         found[:] = [below for below in found if not _inside(below.bounds, (left, top, right, bottom))]
     hidden = owner is not None and (_is_silent(node) or (bool(owner.field) and node.on_tap is None))
-    if _matters(node) and placed is not spoken and not hidden:
+    if _matters(placed) and placed is not spoken and not hidden:
         said = node.text
         if node.field:
             said = "•" * len(node.text) if node.password else node.text or node.hint

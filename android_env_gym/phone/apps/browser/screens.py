@@ -259,6 +259,7 @@ def _menu(state: BrowserState, url: str) -> Node:
         shadow=2,
         place="top-right",
         scroll=POP_UP,
+        class_name="FrameLayout",
     )
     return Node(children=(panel,), axis="stack", modal=True, fill="none", on_tap=ShowDialog(""), padding=(8, 4, 8, 8))
 
