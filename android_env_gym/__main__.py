@@ -13,15 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from android_env_gym.errors import UnknownNameError
-from android_env_gym.phone.adbd.command import add_options, end_signal, server
-from android_env_gym.phone.apps import APPS
-from android_env_gym.phone.sheet import write_sheet
-from android_env_gym.tasks.check import Rate, TemplateReport, check_template, word_match_rate
-from android_env_gym.tasks.instruction_lists import CleaningReport, InstructionFileError
-from android_env_gym.tasks.instructions import PREFIX, read_instructions
-from android_env_gym.tasks.splits import train_twins
-from android_env_gym.tasks.suites import suite, suites, templates
+from android_env_gym.errors import UnknownNameError, WrongOpenCvError
+
+try:
+    from android_env_gym.phone.adbd.command import add_options, end_signal, server
+    from android_env_gym.phone.apps import APPS
+    from android_env_gym.phone.sheet import write_sheet
+    from android_env_gym.tasks.check import Rate, TemplateReport, check_template, word_match_rate
+    from android_env_gym.tasks.instruction_lists import CleaningReport, InstructionFileError
+    from android_env_gym.tasks.instructions import PREFIX, read_instructions
+    from android_env_gym.tasks.splits import train_twins
+    from android_env_gym.tasks.suites import suite, suites, templates
+except WrongOpenCvError as error:  # a failure that is explained in one line, though it is an import that fails
+    sys.exit(f"error: {error}")
 
 # Fields of a `TemplateReport` as columns.
 CHECKS = {

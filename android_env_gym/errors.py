@@ -54,6 +54,10 @@ class ResetError(RuntimeError):
         self.attempts = attempts
 
 
+class WrongOpenCvError(ImportError):
+    """An OpenCV that cannot draw the phone's text has taken the place of one that can."""
+
+
 class WindowClosedError(RuntimeError):
     """The person who watches `render_mode="human"` has closed the window: whatever was running is to end."""
 

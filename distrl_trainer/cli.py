@@ -27,6 +27,7 @@ EXPECTED = frozenset(
         "android_env_gym.errors.NeedsWorldError",
         "android_env_gym.errors.ResetError",
         "android_env_gym.errors.UnknownNameError",
+        "android_env_gym.errors.WrongOpenCvError",
         "android_env_gym.judges.make.JudgeError",
         "android_env_gym.named.NamedError",
         "android_env_gym.tasks.instruction_lists.InstructionFileError",

@@ -102,4 +102,16 @@ def test_an_older_opencv_in_the_place_of_ours_is_one_line_that_says_what_to_do()
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     line = ended.stderr.strip().splitlines()[-1]
-    assert line.startswith("ImportError: OpenCV") and "pip uninstall -y opencv-python" in line
+    assert line.startswith("android_env_gym.errors.WrongOpenCvError: OpenCV")
+    assert "pip uninstall -y opencv-python" in line
+
+
+@pytest.mark.parametrize(
+    "command", ["android_env_gym list", "distrl_trainer.cli eval --policy random --episodes 1"], ids=["env", "trainer"]
+)
+def test_commands_explain_an_older_opencv_in_one_line(command):
+    code = "import cv2, runpy, sys; del cv2.FontFace; del sys.argv[0]; runpy.run_module(sys.argv[0], None, '__main__')"
+    words = [sys.executable, "-W", "ignore", "-c", code, *command.split()]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and ended.stderr.startswith("error: OpenCV"), ended.stderr
+    assert ended.stderr.count("\n") == 1

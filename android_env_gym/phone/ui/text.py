@@ -17,11 +17,12 @@ import font_roboto
 import numpy as np
 from numpy.typing import NDArray
 
+from android_env_gym.errors import WrongOpenCvError
 from android_env_gym.phone.ui import scripts
 from android_env_gym.phone.ui.theme import RGB
 
 if not hasattr(cv2, "FontFace"):
-    raise ImportError(
+    raise WrongOpenCvError(
         f"OpenCV {cv2.__version__} draws no TrueType text: OpenCV 5 is needed, and another package has put this one in "
         "its place. Run: pip uninstall -y opencv-python opencv-contrib-python; "
         "pip install --force-reinstall 'opencv-python-headless>=5'"
