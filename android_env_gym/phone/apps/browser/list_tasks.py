@@ -255,7 +255,7 @@ class DeleteVisit(_HistoryTask):
         "Delete {title} from my browsing history",
         "Delete only {title} in the history of the browser",
     )
-    oracle_steps = 4
+    oracle_steps = 5
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """The other visits are left."""
