@@ -13,7 +13,6 @@ from android_env_gym.phone.apps.settings.tasks_common import (
     STATES,
     choices,
     get,
-    only_changed,
     page_titles,
     path_of,
     pick,
@@ -78,9 +77,8 @@ class Toggle(TaskTemplate):
         return put(state, _setting(goal), goal["state"] == "off")
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the switch, and nothing else in settings, is as asked for."""
-        done = get(now, _setting(goal)) is (goal["state"] == "on")
-        return done and only_changed(before, now, path_of(_setting(goal)))
+        """Return whether the switch is as asked for."""
+        return get(now, _setting(goal)) is (goal["state"] == "on")
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the switch."""
@@ -140,8 +138,7 @@ class OpenPage(TaskTemplate):
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
         """Return whether the page is in front."""
         page = front(now)
-        shown = page.app == "settings" and page.name == page_titles()[str(goal["page"])]
-        return shown and not now.system.shade and only_changed(before, now)
+        return not now.system.shade and page.app == "settings" and page.name == page_titles()[str(goal["page"])]
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
@@ -188,10 +185,9 @@ class SetLevel(TaskTemplate):
         return put(state, LEVELS[str(goal["level"])][1].setting, round(far, 2))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the slider, and nothing else, is where it should be."""
+        """Return whether the slider is where it should be."""
         setting = LEVELS[str(goal["level"])][1].setting
-        close = abs(float(get(now, setting)) - int(goal["percent"]) / 100) <= TOLERANCE
-        return close and only_changed(before, now, path_of(setting))
+        return abs(float(get(now, setting)) - int(goal["percent"]) / 100) <= TOLERANCE
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the slider."""
@@ -243,10 +239,10 @@ class ChooseOption(TaskTemplate):
         return state
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the option, and nothing else, was chosen."""
+        """Return whether the option was chosen."""
         row = choices()[str(goal["setting"])][1]
         chosen = dict(row.options).get(get(now, row.setting))  # type: ignore[arg-type]
-        return chosen == goal["option"] and only_changed(before, now, path_of(row.setting))
+        return chosen == goal["option"]
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the setting."""
@@ -290,8 +286,8 @@ class SetLanguage(TaskTemplate):
         return put(state, "language", pick(rng, tuple(item for item in LANGUAGES if item != goal["language"])))
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the language, and nothing else, was changed."""
-        return get(now, "language") == goal["language"] and only_changed(before, now, path_of("language"))
+        """Return whether the language was changed."""
+        return get(now, "language") == goal["language"]
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Return the path of the language."""

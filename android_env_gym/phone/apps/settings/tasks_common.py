@@ -1,4 +1,4 @@
-"""What the task templates of Settings share: where a setting is, how an oracle gets there, what may differ."""
+"""What the task templates of Settings share: where a setting is, and how an oracle gets there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from android_env_gym.phone.apps.settings.row_types import Choice, Link, Switch
 from android_env_gym.phone.apps.settings.rows import SYSTEM_NAMES
 from android_env_gym.phone.apps.settings.state import SettingsState
 from android_env_gym.phone.state import PhoneState
-from android_env_gym.phone.world.diff import diff
 from android_env_gym.phone.world.edit import app_of, put_app, put_settings, replace
 from android_env_gym.tasks.pilot import Pilot
 
@@ -80,12 +79,6 @@ def put(state: PhoneState, setting: str, value: Value) -> PhoneState:
         return put_settings(state, **{setting: value})
     data = app_of(state, SettingsState)
     return put_app(state, replace(data, preferences=replace(data.preferences, **{setting: value})))
-
-
-def only_changed(before: PhoneState, now: PhoneState, *allowed: str) -> bool:
-    """Return whether nothing but what is at (or below) the `allowed` paths differs in settings."""
-    changed = [path for path in diff(before, now) if path.startswith(("system.settings", "apps.settings"))]
-    return all(any(path == item or path.startswith(item + ".") for item in allowed) for path in changed)
 
 
 def walk(pilot: Pilot, page: str) -> Iterator[Action]:

@@ -13,7 +13,6 @@ from android_env_gym.phone.apps.settings.tasks_common import (
     STATES,
     choices,
     get,
-    only_changed,
     pick,
     put,
     walk,
@@ -98,10 +97,10 @@ class AskDetail(TaskTemplate):
         return state
 
     def succeeded(self, before: PhoneState, now: PhoneState, goal: Goal, answer: str | None) -> bool:
-        """Return whether the answer is right and nothing was changed."""
+        """Return whether the answer is right."""
         truth = _truth(before, str(goal["detail"]))
         same = same_phone if goal["detail"] == "phone number" else same_answer
-        return same(answer, truth) and only_changed(before, now)
+        return same(answer, truth)
 
     def allowed(self, goal: Goal) -> tuple[str, ...]:
         """Nothing may change."""
