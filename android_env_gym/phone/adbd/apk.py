@@ -98,3 +98,13 @@ def _length(xml: bytes, at: int, width: int) -> tuple[int, int]:
         return unit, at + width
     rest = int.from_bytes(xml[at + width : at + 2 * width], "little")
     return (unit & ~high) << (8 * width) | rest, at + 2 * width
+
+
+def _empty_apk() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF"), "Manifest-Version: 1.0\r\n\r\n")
+    return data.getvalue()
+
+
+PREINSTALLED_APK = _empty_apk()  # what lies at the path of a preinstalled app: a readable archive without code

@@ -45,6 +45,7 @@ class _Entry(msgspec.Struct, frozen=True):
     mode: int
     mtime: int
     data: bytes = b""
+    content: Callable[[], bytes] | None = None  # of a file of the kernel, made when it is read; its size is told as 0
 
     @property
     def is_dir(self) -> bool:
@@ -78,7 +79,7 @@ class DeviceFiles:
             name, entry = self._found(path)
             if entry.is_dir:
                 raise IsADirectoryError(errno.EISDIR, "Is a directory", name)
-            return entry.data
+            return entry.data if entry.content is None else entry.content()
 
     def write(
         self, path: str, data: bytes, *, mode: int = 0o644, mtime: int | None = None, parents: bool = False
@@ -101,6 +102,14 @@ class DeviceFiles:
             self._folder_above(name)
             self._used += len(data) - (len(old.data) if old else 0)
             self._entries[name] = _Entry(stat_bits.S_IFREG | mode & 0o7777, self._time(mtime), bytes(data))
+
+    def provide(self, path: str, content: Callable[[], bytes]) -> None:
+        """Add a file of the kernel, whose `content` is asked for at every reading; its folder must be there."""
+        with self._lock:
+            self._folder_above(normal(path))
+            mode = 0o666 if path == "/dev/null" else 0o444
+            kind = stat_bits.S_IFCHR if path == "/dev/null" else stat_bits.S_IFREG
+            self._entries[normal(path)] = _Entry(kind | mode, _FIRST_MTIME, content=content)
 
     def list(self, path: str) -> tuple[str, ...]:
         """Return the names in a folder, sorted.

@@ -11,6 +11,7 @@ import msgspec
 CAPACITY = 4096
 BUFFERS = ("main", "system", "crash", "events")
 FORMATS = ("brief", "process", "tag", "thread", "raw", "time", "threadtime", "long")
+MODIFIERS = ("color", "descriptive", "epoch", "printable", "uid", "usec", "UTC", "year", "zone")
 LEVELS = "VDIWEF"
 _SYSTEM_SERVER = 1412
 
@@ -30,10 +31,12 @@ class LogEntry(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return self.format("threadtime")
 
-    def format(self, style: str) -> str:
-        """Return the entry as `logcat -v style` prints it, without the line end."""
+    def format(self, style: str, modifiers: frozenset[str] = frozenset()) -> str:
+        """Return the entry as `logcat -v style` prints it, without the line end; "epoch" and "year" change the time."""
         moment = datetime.fromtimestamp(self.at / 1000, UTC)
-        stamp = f"{moment:%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+        stamp = f"{moment:%Y-%m-%d %H:%M:%S}" if "year" in modifiers else f"{moment:%m-%d %H:%M:%S}"
+        stamp = f"{self.at // 1000:>19}" if "epoch" in modifiers else stamp
+        stamp += f".{self.at % 1000:03d}" + ("000" if "usec" in modifiers else "")
         head, pid = f"{self.level}/{self.tag:<8}", f"{self.pid:5d}"
         return {
             "brief": f"{head}({pid}): {self.message}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import cv2
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from android_env_gym.actions import LongPress, OpenApp, PressKey, Swipe, Tap, TypeText, Wait
 from android_env_gym.devices.base import UiNode
-from android_env_gym.phone.adbd import foreground, hardware_keys, packages
+from android_env_gym.phone.adbd import foreground, hardware_keys, kernel_files, packages
+from android_env_gym.phone.adbd.apk import PREINSTALLED_APK
 from android_env_gym.phone.adbd.budget import Budget
 from android_env_gym.phone.adbd.files import CAPACITY_BYTES, DeviceFiles
 from android_env_gym.phone.adbd.keycodes import ACTION_KEYS, CHARACTERS, SHIFTED, key_name
@@ -34,6 +36,7 @@ from android_env_gym.phone.ui.node import Event
 LONG_PRESS_MS = 500
 EVENT_S = 0.4  # what an action takes; keys that no action has take as long
 MAX_CHILDREN = 256
+PIDS_PER_LIFE = 1_009  # no two apps that are alive get the same number
 BOOT_MS = 21_700  # from power on to the home screen
 
 Receiver = Callable[[Mapping[str, str]], tuple[int, str]]
@@ -59,6 +62,9 @@ class ServedPhone:
         installed: Packages that were installed over ADB, by name.
         reboot_listeners: Called after `reboot`, without the lock; the transport hangs up here.
         physical_keys: Whether the phone has keys beside its screen; without them `monkey` wants `--pct-syskeys 0`.
+        deaths: How often each package's process was ended.
+        size_override: What `wm size WxH` has asked for; "" as the display is. Clients read it back, nothing is resized.
+        finger: Where `input motionevent DOWN` has put a finger that is still down; the gesture acts at UP.
         memory: Bytes that clients may have waiting in the phone, on stdin, in pipes and in unfinished uploads.
         children: Threads that the parts of pipelines may have, of all shells together.
         uiautomator_running: Whether uiautomator2's server process runs, so that its port answers.
@@ -75,6 +81,9 @@ class ServedPhone:
         self.log = LogBuffer(self.lock)
         self.receivers: dict[str, Receiver] = {}
         self.installed: dict[str, Package] = {}
+        self.deaths: Counter[str] = Counter()
+        self.size_override = ""
+        self.finger: tuple[int, ...] | None = None
         self.settings: dict[tuple[str, str], str] = {}
         self.granted: dict[tuple[str, str], bool] = {}
         self.input_method = packages.LATIN_IME
@@ -87,6 +96,9 @@ class ServedPhone:
         self._png_of: NDArray[np.uint8] | None = None
         self._png = b""
         self._start()
+        kernel_files.provide(self)
+        for package in (*packages.APP_PACKAGES, *packages.SYSTEM_PACKAGES):
+            self.files.write(package.path, PREINSTALLED_APK, parents=True)
 
     # --- input: the actions an agent has ---
 
@@ -188,6 +200,8 @@ class ServedPhone:
         """
         found = packages.find_package(package)
         if found is not None and found.app_id:
+            if found in self.running():
+                self.deaths[package] += 1
             self.record("ActivityManager", f"Force stopping {package} appid={found.uid} user=0: from pid 3620")
             self.edit(lambda state: stopped(state, found.app_id))
 
@@ -283,6 +297,10 @@ class ServedPhone:
             keyboards = [item for item in self.installed.values() if self.input_method.startswith(item.name + "/")]
             return [*packages.SYSTEM_PACKAGES, *apps, *keyboards]
 
+    def pid(self, package: Package) -> int:
+        """Return the id of a package's process; another one after every stop."""
+        return package.pid + PIDS_PER_LIFE * self.deaths[package.name]
+
     def keyboard_shown(self) -> bool:
         """Return whether the soft keyboard covers the lower part of the screen."""
         return is_shown(self.state.system)
@@ -340,8 +358,7 @@ class ServedPhone:
         """Note what is new with every start of the system."""
         self.boots += 1
         self.boot_ms = self.phone.state.now - BOOT_MS
-        boot_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{self.serial_name} {self.boots}")
-        self.files.write("/proc/sys/kernel/random/boot_id", f"{boot_id}\n".encode(), mode=0o444, parents=True)
+        self.boot_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{self.serial_name} {self.boots}")
         self.record("SystemServer", "Entered the Android system server!", buffer="system")
         self.record("boot_progress_enable_screen", str(BOOT_MS), buffer="events")
 

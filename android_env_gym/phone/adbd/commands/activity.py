@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from android_env_gym.phone.adbd.commands.base import Call, CommandError, Options, RunCommand, integer
-from android_env_gym.phone.adbd.commands.packages import component, find
+from android_env_gym.phone.adbd.commands.packages import find
 from android_env_gym.phone.adbd.intents import Intent, UnresolvedError, open_intent
-from android_env_gym.phone.adbd.packages import APP_PACKAGES
+from android_env_gym.phone.adbd.packages import APP_PACKAGES, activity_of, short_activity
 
 _MONKEY_BAD = 251
 _MONKEY_NO_APP = 252
@@ -137,9 +137,14 @@ def _current_user(call: Call, args: list[str]) -> int:
 
 def _stack(call: Call, args: list[str]) -> int:
     apps = {item.app_id: item for item in APP_PACKAGES}
+    if args[:1] != ["list"]:
+        raise CommandError(f"Error: unknown command '{' '.join(args[:1])}'; allowed: list", 255)
     for index, stack in enumerate(reversed(call.served.state.system.stacks)):
         call.line(f"RootTask id={1 + index} type={'home' if stack.app == 'launcher' else 'standard'} userId=0")
-        call.line(f"  taskId={1 + index}: {component(apps[stack.app])} visible={str(index == 0).lower()}")
+        package, activity = apps[stack.app], activity_of(stack.pages[-1])
+        top = f"{package.name}/{short_activity(package.name, activity)}"
+        shown = f"visible={str(index == 0).lower()} topActivity=ComponentInfo{{{package.name}/{activity}}}"
+        call.line(f"  taskId={1 + index}: {top} {shown}")
     return 0
 
 

@@ -33,9 +33,10 @@ def cmd(call: Call) -> int:
         for name in sorted((*_SAME_AS, *_SERVICES)):
             call.line(f"  {name}")
         return 0
-    if not call.args:
+    given = call.args[1:] if call.args[:1] == ["-w"] else call.args  # every service is there, none to wait for
+    if not given:
         raise CommandError("cmd: No service specified; use -l to list all running services", _NOT_FOUND)
-    name, *args = call.args
+    name, *args = given
     if name in _SAME_AS:
         return call.shell(shlex.join([_SAME_AS[name], *args]), call.stdin, call.emit)
     service = _SERVICES.get(name)

@@ -109,6 +109,7 @@ def _print_policy(call: Call) -> None:
     call.line(f"    mAwake={str(on).lower()}")
     call.line(f"    screenState={'SCREEN_STATE_ON' if on else 'SCREEN_STATE_OFF'}")
     call.line("    KeyguardServiceDelegate\n      showing=false\n      inputRestricted=false\n      secure=false")
+    call.line(f"      interactiveState={'INTERACTIVE_STATE_AWAKE' if on else 'INTERACTIVE_STATE_SLEEP'}")
 
 
 def activity(call: Call, args: list[str]) -> None:
@@ -138,7 +139,7 @@ def _print_activities(call: Call) -> None:
         for index in range(len(stack.pages) - 1, -1, -1):
             call.line(f"    * Hist #{index}: {_record(stack.pages[index])}")
             call.line(f"        packageName={package.name} processName={package.name}")
-            call.line(f"        app={_process(package)}")
+            call.line(f"        app={_process(call, package)}")
     call.line(f"  mResumedActivity: {front}")
     call.line(f"  ResumedActivity: {front}\n  topResumedActivity={front}\n  mFocusedApp={front}")
 
@@ -159,9 +160,10 @@ def _task(stack: Stack) -> str:
     return f"Task{{{token('task' + stack.app)} #{number} type={kind} A={package.uid}:{package.name}}}"
 
 
-def _process(package: Package) -> str:
+def _process(call: Call, package: Package) -> str:
     """Return a process as `ProcessRecord{...}`."""
-    return f"ProcessRecord{{{token(package.name)} {package.pid}:{package.name}/{package.uid}}}"
+    pid = call.served.pid(package)
+    return f"ProcessRecord{{{token(package.name)} {pid}:{package.name}/{package.uid}}}"
 
 
 def _print_top(call: Call) -> None:
@@ -169,7 +171,7 @@ def _print_top(call: Call) -> None:
         package, page = _app(stack.app), stack.pages[-1]
         name = f"{package.name}/{short_activity(package.name, activity_of(page))}"
         call.line(f"TASK {package.name} id={_task_id(stack.app)} userId=0")
-        call.line(f"  ACTIVITY {name} {token(name)} pid={package.pid}")
+        call.line(f"  ACTIVITY {name} {token(name)} pid={call.served.pid(package)}")
         resumed = stack is _stacks(call)[0]
         call.line(f"    Local Activity {token('l' + name)} State:")
         call.line(f"      mResumed={str(resumed).lower()} mStopped={str(not resumed).lower()}")
@@ -188,4 +190,4 @@ def _print_processes(call: Call) -> None:
     call.line("ACTIVITY MANAGER RUNNING PROCESSES (dumpsys activity processes)\n  All known processes:")
     for package in call.served.running():
         kind = "PERS" if not package.app_id else "APP "
-        call.line(f"  *{kind}* UID {package.uid} {_process(package)}")
+        call.line(f"  *{kind}* UID {package.uid} {_process(call, package)}")

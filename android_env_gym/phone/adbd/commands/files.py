@@ -119,6 +119,8 @@ def mkdir(call: Call) -> int:
     if not options.operands:
         raise CommandError("mkdir: Needs 1 argument")
     for name in options.operands:
+        if options.has("-p") and call.served.files.is_dir(absolute(call, name)):
+            continue
         check_writable(call, name)
         with explained(call, name):
             call.served.files.mkdir(absolute(call, name), parents=options.has("-p"))

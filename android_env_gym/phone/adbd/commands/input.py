@@ -12,6 +12,7 @@ _SOURCES = frozenset(
     }
 )  # fmt: skip
 _SWIPE_MS = 300
+_LOOK_AGAIN_S = 0.2  # a killed command is noticed after this long
 _DRAG_MS = 1000
 _USAGE = """Usage: input [<source>] [-d DISPLAY_ID] <command> [<arg>...]
 
@@ -21,6 +22,7 @@ The commands and default sources are:
       tap <x> <y> (Default: touchscreen)
       swipe <x1> <y1> <x2> <y2> [duration(ms)] (Default: touchscreen)
       draganddrop <x1> <y1> <x2> <y2> [duration(ms)] (Default: touchscreen)
+      motionevent <DOWN|UP|MOVE|CANCEL> <x> <y> (Default: touchscreen)
       press (Default: trackball)
       keycombination [-t duration(ms)] <key code 1> <key code 2> ... (Default: keyboard)"""
 
@@ -42,6 +44,7 @@ def run_input(call: Call) -> int:
         "keyevent": _keyevent,
         "keycombination": _keycombination,
         "press": _press,
+        "motionevent": _motionevent,
     }
     if not args:
         call.err(_USAGE)
@@ -118,8 +121,49 @@ def _keycombination(call: Call, command: str, args: list[str]) -> None:
     call.served.chord(tuple(keys))
 
 
+def _motionevent(call: Call, command: str, args: list[str]) -> None:
+    kind = args[0].upper() if args else ""
+    if kind not in ("DOWN", "MOVE", "UP", "CANCEL") or (kind != "CANCEL" and len(args) != 3):
+        raise CommandError(f"Error: Invalid arguments for command: {command}", 255)
+    point = tuple(_points(command, args[1:], 2)) if len(args) == 3 else (0, 0)
+    with call.served.lock:
+        start, call.served.finger = call.served.finger, None
+        if kind == "DOWN":
+            call.served.finger = point
+        elif kind == "MOVE":
+            call.served.finger = start
+        elif kind == "UP" and start is not None:
+            call.served.tap(*start) if start == point else call.served.swipe(*start, *point)
+
+
 def _press(call: Call, command: str, args: list[str]) -> None:
     call.served.wait(0.0)  # the phone has no trackball
 
 
-COMMANDS: dict[str, RunCommand] = {"input": run_input}
+def getevent(call: Call) -> int:
+    """Describe the touch screen with `-p` (`-l` by names); without it follow events, which the kernel never sends."""
+    flags = "".join(arg.lstrip("-") for arg in call.args if arg.startswith("-"))
+    call.line('add device 1: /dev/input/event2\n  name:     "fts_ts"')
+    if "p" not in flags and "i" not in flags:
+        while not call.stopped.wait(_LOOK_AGAIN_S):
+            pass
+        return 0
+    width, height = call.served.size
+    call.line("  events:")
+    axes = (
+        ("ABS_MT_SLOT", 0x2F, 9),
+        ("ABS_MT_POSITION_X", 0x35, width - 1),
+        ("ABS_MT_POSITION_Y", 0x36, height - 1),
+        ("ABS_MT_TRACKING_ID", 0x39, 65_535),
+        ("ABS_MT_PRESSURE", 0x3A, 255),
+    )
+    kind = "    ABS (0003): "
+    for name, code, largest in axes:
+        shown = f"{name:<22}" if "l" in flags else f"{code:04x} "
+        call.line(f"{kind}{shown} : value 0, min 0, max {largest}, fuzz 0, flat 0, resolution 0")
+        kind = " " * len(kind)
+    call.line("  input props:\n    " + ("INPUT_PROP_DIRECT" if "l" in flags else "0001"))
+    return 0
+
+
+COMMANDS: dict[str, RunCommand] = {"input": run_input, "getevent": getevent}

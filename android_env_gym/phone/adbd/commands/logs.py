@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from android_env_gym.phone.adbd.commands.base import Call, CommandError, Options, RunCommand, integer
-from android_env_gym.phone.adbd.logbuffer import BUFFERS, FORMATS, LEVELS, LogEntry
+from android_env_gym.phone.adbd.logbuffer import BUFFERS, FORMATS, LEVELS, MODIFIERS, LogEntry
 
 _DEFAULT_BUFFERS = frozenset({"main", "system", "crash"})
 _LOOK_AGAIN_S = 0.25  # a killed command is noticed after this long; a new line at once
@@ -24,10 +24,7 @@ def logcat(call: Call) -> int:
         for name in sorted(_DEFAULT_BUFFERS):
             call.line(f"{name}: ring buffer is 256 KiB (17 KiB consumed), max entry is 5120 B, max payload is 4068 B")
         return 0
-    style = next((word for text in options.values.get("-v", []) for word in text.split(",") if word in FORMATS), None)
-    if style is None and options.has("-v") and options.get("-v") not in ("color", "epoch", "uid", "usec", "year"):
-        raise CommandError(f'logcat: Invalid parameter "{options.get("-v")}" to -v')
-    printer = _Printer(call, options, style or "threadtime")
+    printer = _Printer(call, options)
     buffers = _buffers(options)
     entries = log.since(0, buffers)
     tail = options.get("-t") or options.get("-T")
@@ -69,9 +66,13 @@ def _buffers(options: Options) -> frozenset[str]:
 class _Printer:
     """Chooses and formats entries: filters `TAG:LEVEL`, `-s`, `-e`, `--pid`, `-m`."""
 
-    def __init__(self, call: Call, options: Options, style: str) -> None:
+    def __init__(self, call: Call, options: Options) -> None:
         self._call = call
-        self._style = style
+        words = [word for text in options.values.get("-v", []) for word in text.split(",")]
+        if bad := [word for word in words if word not in (*FORMATS, *MODIFIERS)]:
+            raise CommandError(f'logcat: Invalid parameter "{bad[0]}" to -v')
+        self._style = next((word for word in words if word in FORMATS), "threadtime")
+        self._modifiers = frozenset(words) - frozenset(FORMATS)
         self._filters = dict(_filter(text) for text in options.operands)
         if options.has("-s"):
             self._filters.setdefault("*", "S")
@@ -99,7 +100,7 @@ class _Printer:
             entries = entries[: self._left]
             self._left -= len(entries)
         if entries:
-            self._call.out("".join(entry.format(self._style) + "\n" for entry in entries))
+            self._call.out("".join(entry.format(self._style, self._modifiers) + "\n" for entry in entries))
 
 
 def _filter(text: str) -> tuple[str, str]:

@@ -107,6 +107,10 @@ def _install(call: Call, args: list[str]) -> int:
         manifest.package, version=manifest.version, code=manifest.code, system=False, uid=uid, pid=uid - 4_000
     )
     with call.served.lock:
+        try:
+            call.served.files.write(package.path, data, parents=True)
+        except OSError:
+            raise CommandError("Failure [INSTALL_FAILED_INSUFFICIENT_STORAGE]") from None
         call.served.installed[package.name] = package
         call.served.record("PackageManager", f"Package {package.name} installed from com.android.shell")
     call.line("Success")
@@ -120,6 +124,8 @@ def _uninstall(call: Call, args: list[str]) -> int:
         if gone is None:
             call.line("Failure [DELETE_FAILED_INTERNAL_ERROR]")
             return 1
+        if call.served.files.exists(folder := gone.path.rpartition("/")[0]):
+            call.served.files.remove(folder, recursive=True)
         call.served.enabled_methods = {item for item in call.served.enabled_methods if not item.startswith(gone.name)}
         if call.served.input_method.startswith(gone.name + "/"):
             return call.shell("ime reset", call.stdin, lambda fd, data: None) or _success(call)
@@ -194,7 +200,12 @@ def _query_activities(call: Call, args: list[str]) -> int:
     for index, item in enumerate(found):
         call.line(f"  Activity #{index}:")
         call.line("    priority=0 preferredOrder=0 match=0x108000 specificIndex=-1 isDefault=true")
-        call.line(f"    {component(item)}")
+        if options.has("--brief"):
+            call.line(f"    {component(item)}")
+            continue
+        call.line(f"    ActivityInfo:\n      name={item.activity}\n      packageName={item.name}")
+        call.line("      enabled=true exported=true directBootAware=false")
+        call.line(f"      ApplicationInfo:\n        packageName={item.name}\n        sourceDir={item.path}")
     return 0
 
 

@@ -42,12 +42,16 @@ def screencap(call: Call) -> int:
 
 
 def wm(call: Call) -> int:
-    """Print or check the screen's size and density; the embedded phone's cannot be overridden."""
+    """Print the screen's size and density; a size can be overridden in name only, a density not."""
     config = call.served.state.config
     physical = {"size": f"{config.width}x{config.height}", "density": str(round(config.density * 160))}
     match call.args:
         case [("size" | "density") as what]:
             call.line(f"Physical {what}: {physical[what]}")
+            if what == "size" and call.served.size_override:
+                call.line(f"Override size: {call.served.size_override}")
+        case ["size", value] if value == "reset" or re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", value):
+            call.served.size_override = "" if value in ("reset", physical["size"]) else value
         case [("size" | "density") as what, value]:
             if value not in ("reset", physical[what]):
                 raise CommandError(

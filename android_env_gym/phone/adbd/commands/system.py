@@ -42,7 +42,9 @@ _KERNEL_SIDE = (
 def processes(call: Call) -> list[Row]:
     """Return what runs: the system, the apps that were not stopped, this command."""
     rows = list(_KERNEL_SIDE)
-    rows += [Row(_user(item), item.pid, 702, item.name) for item in call.served.running() if item.pid != 1412]
+    rows += [
+        Row(_user(item), call.served.pid(item), 702, item.name) for item in call.served.running() if item.pid != 1412
+    ]
     if call.served.uiautomator_running:
         rows.append(Row("shell", 7_105, 980, "app_process"))
     return [
