@@ -257,7 +257,7 @@ def test_about_the_phone_agrees(served: ServedPhone) -> None:
     assert ask(served, "getprop ro.product.model").strip() in shown
     assert ask(served, "wm size") == "Physical size: 540x1200\n"
     assert ask(served, "wm density") == "Physical density: 240\n"
-    assert run(served, "wm size 100x100").exit == 255
+    assert run(served, "wm density 100").exit == 255
     assert "[sys.boot_completed]: [1]" in ask(served, "getprop")
 
 
