@@ -28,6 +28,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wallpaper", type=int, default=_DEFAULT.wallpaper)
     parser.add_argument("--shuffle-icons", action="store_true", help="order the home screen by the seed")
     parser.add_argument("--latency-ms", type=int, default=0, help="virtual time that each action takes on top")
+    parser.add_argument(
+        "--clock",
+        choices=("virtual", "wall"),
+        default="virtual",
+        help="virtual, the default: only actions and `sleep` move the phone's time; wall: it follows the wall clock",
+    )
 
 
 def server(arguments: argparse.Namespace) -> AdbServer:
@@ -43,7 +49,7 @@ def server(arguments: argparse.Namespace) -> AdbServer:
         latency_ms=arguments.latency_ms,
     )
     phone = ServedPhone(SimPhone(config, arguments.seed), arguments.name)
-    return AdbServer(phone, host=arguments.host, port=arguments.port)
+    return AdbServer(phone, host=arguments.host, port=arguments.port, wall_clock=arguments.clock == "wall")
 
 
 def end_signal() -> threading.Event:

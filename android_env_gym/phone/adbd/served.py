@@ -63,6 +63,7 @@ class ServedPhone:
         reboot_listeners: Called after `reboot`, without the lock; the transport hangs up here.
         physical_keys: Whether the phone has keys beside its screen; without them `monkey` wants `--pct-syskeys 0`.
         deaths: How often each package's process was ended.
+        sleeps_for_real: Whether `sleep` lets its caller wait, as the phone's time follows the wall clock.
         size_override: What `wm size WxH` has asked for; "" as the display is. Clients read it back, nothing is resized.
         finger: Where `input motionevent DOWN` has put a finger that is still down; the gesture acts at UP.
         memory: Bytes that clients may have waiting in the phone, on stdin, in pipes and in unfinished uploads.
@@ -83,6 +84,7 @@ class ServedPhone:
         self.installed: dict[str, Package] = {}
         self.deaths: Counter[str] = Counter()
         self.size_override = ""
+        self.sleeps_for_real = False
         self.finger: tuple[int, ...] | None = None
         self.settings: dict[tuple[str, str], str] = {}
         self.granted: dict[tuple[str, str], bool] = {}

@@ -18,6 +18,7 @@ from typing import Self
 from android_env_gym.phone.adbd.faults import Fault, Faults
 from android_env_gym.phone.adbd.served import ServedPhone
 from android_env_gym.phone.adbd.services import Services
+from android_env_gym.phone.adbd.wall_clock import WallClock
 from android_env_gym.phone.adbd.wire import Connection, Stream
 
 STOP_SECONDS = 10.0
@@ -36,11 +37,19 @@ class AdbServer:
         host: The address to listen on. The phone runs what clients ask it to: leave it on the loopback interface.
         port: The port to listen on; 0 lets the system choose one.
         faults: Trouble on order; by default none.
+        wall_clock: Whether the phone's time follows the wall clock; by default only actions and `sleep` move it.
     """
 
     def __init__(
-        self, served: ServedPhone, *, host: str = "127.0.0.1", port: int = 0, faults: Faults | None = None
+        self,
+        served: ServedPhone,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        wall_clock: bool = False,
     ) -> None:
+        self._clock = WallClock(served) if wall_clock else None
         self.faults = faults or Faults()
         self.served = served
         self._address = (host, port)
@@ -87,6 +96,8 @@ class AdbServer:
         self._wake.setblocking(False)
         self._acceptor = threading.Thread(target=self._accept, args=(listener, woken), name="adbd-accept", daemon=True)
         self._acceptor.start()
+        if self._clock is not None:
+            self._clock.start()
         return self
 
     def stop(self) -> None:
@@ -94,6 +105,8 @@ class AdbServer:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        if self._clock is not None:
+            self._clock.stop()
         deadline = time.monotonic() + STOP_SECONDS
         if self._acceptor is not None:
             self.served.reboot_listeners.remove(self.disconnect)

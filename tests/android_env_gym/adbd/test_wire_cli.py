@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -47,11 +48,31 @@ def test_it_serves_until_it_is_told_to_end(adb_host, processes: list, number: si
     adb_host.run("disconnect", serial)
 
 
+def test_with_the_wall_clock_the_date_goes_on_by_itself(adb_host, processes: list) -> None:
+    process, serial = _start(processes, "--clock", "wall")
+    assert adb_host.run("connect", serial).stdout.startswith(b"connected to")
+
+    def now() -> int:
+        return int(adb_host.run("-s", serial, "shell", "date +%s").stdout)
+
+    first, begun = now(), time.monotonic()
+    time.sleep(1.5)
+    assert abs(now() - first - (time.monotonic() - begun)) <= 1.2
+    second, begun = now(), time.monotonic()
+    adb_host.run("-s", serial, "shell", "sleep 1.5")
+    assert time.monotonic() - begun >= 1.5
+    assert abs(now() - second - (time.monotonic() - begun)) <= 1.2
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10) == ("", "")
+    adb_host.run("disconnect", serial)
+
+
 @pytest.mark.parametrize(
     ("args", "status", "reason"),
     [
         (["--screen", "big"], 2, "allowed is WIDTHxHEIGHT"),
         (["--density", "0"], 2, "allowed is a number above 0"),
+        (["--clock", "sundial"], 2, "invalid choice"),
         (["--port", "-1"], 2, "0 to 65535"),
         (["--frobnicate"], 2, "unrecognized arguments"),
     ],

@@ -149,7 +149,7 @@ def uptime(call: Call) -> int:
 
 
 def sleep(call: Call) -> int:
-    """Let the phone's own time pass; the caller does not wait."""
+    """Let the phone's own time pass; the caller does not wait unless that time follows the wall clock."""
     total = 0.0
     for arg in call.args:
         found = re.fullmatch(r"(\d*\.?\d+|\d+\.)([smhd]?)", arg)
@@ -160,7 +160,10 @@ def sleep(call: Call) -> int:
         raise CommandError(
             f"sleep: got {total:g} s, allowed are 0 to {MAX_SLEEP_S:g} s" if call.args else "sleep: Needs 1 argument"
         )
-    call.served.wait(total)
+    if call.served.sleeps_for_real:
+        call.stopped.wait(total)
+    else:
+        call.served.wait(total)
     return 0
 
 
