@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from android_env_gym.phone.adbd.budget import Budget
-from android_env_gym.phone.adbd.commands.base import CommandError, Emit, Input
+from android_env_gym.phone.adbd.commands.base import CommandError, Emit
 
 KILLED = 137
+INTERRUPTED = 130
 PIPE_BYTES = 1 << 16  # what Linux keeps in a pipe
 OUTPUT_BYTES = 1 << 20
 
@@ -32,7 +33,9 @@ class FeedInput:
         self._data = bytearray()
         self._wanted = 0.0
         self._ended = False
+        self._paused = False
         self._overflowed = False
+        self.interrupted = threading.Event()
 
     def write(self, data: bytes) -> None:
         """Append `data`; b"" ends the input. After the end nothing is kept."""
@@ -41,6 +44,18 @@ class FeedInput:
             if not self._ended and data:
                 self._append(data)
             self._ended = self._ended or not data
+            self._changed.notify_all()
+
+    def pause(self) -> None:
+        """End the input for who reads it now, as Ctrl-D does; the next reader waits for more."""
+        with self._changed:
+            self._paused = True
+            self._changed.notify_all()
+
+    def interrupt(self) -> None:
+        """Let who reads now, and whoever reads until `interrupted` is cleared, fail as with Ctrl-C."""
+        with self._changed:
+            self.interrupted.set()
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -85,8 +100,11 @@ class FeedInput:
         if not there():
             self._wanted = wanted
             self._changed.notify_all()
-            self._changed.wait_for(there)
+            self._changed.wait_for(lambda: there() or self._paused or self.interrupted.is_set())
             self._wanted = 0.0
+        if self.interrupted.is_set():
+            raise CommandError("", INTERRUPTED)
+        self._paused = False
         if self._overflowed:
             raise CommandError("cannot allocate memory", KILLED)
 
@@ -120,7 +138,7 @@ class Process:
         memory: What waits on its stdin is taken from it.
     """
 
-    def __init__(self, body: Callable[[Input, Emit, threading.Event], int], memory: Budget) -> None:
+    def __init__(self, body: Callable[[FeedInput, Emit, threading.Event], int], memory: Budget) -> None:
         self.exit = KILLED
         self._stdin = FeedInput(memory)
         self._stopped = threading.Event()
@@ -141,6 +159,18 @@ class Process:
         """Write to the command's stdin, waiting while it does not read; b"" ends it."""
         self._stdin.write(data)
 
+    def end_of_file(self) -> None:
+        """End stdin for who reads it now."""
+        self._stdin.pause()
+
+    def interrupt(self) -> None:
+        """End what runs in an interactive shell, not the shell itself."""
+        self._stdin.interrupt()
+
+    def echo(self, data: bytes) -> None:
+        """Write to the command's output what its terminal shows of the keys."""
+        self._emit(1, data)
+
     def kill(self) -> None:
         """End the command's output now and the command itself soon; may be called twice."""
         with self._changed:
@@ -152,7 +182,7 @@ class Process:
         """Wait at most `timeout` seconds until the command has ended, e.g. after `kill`."""
         self._thread.join(timeout)
 
-    def _run(self, body: Callable[[Input, Emit, threading.Event], int]) -> None:
+    def _run(self, body: Callable[[FeedInput, Emit, threading.Event], int]) -> None:
         status = KILLED
         try:
             status = body(self._stdin, self._emit, self._stopped)

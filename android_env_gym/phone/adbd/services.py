@@ -19,6 +19,7 @@ from android_env_gym.phone.adbd.reverse import ReverseTable
 from android_env_gym.phone.adbd.served import ServedPhone
 from android_env_gym.phone.adbd.shell import Process, open_process
 from android_env_gym.phone.adbd.sync import SyncService
+from android_env_gym.phone.adbd.terminal import Terminal
 from android_env_gym.phone.adbd.uia2 import UiAutomatorServer
 from android_env_gym.phone.adbd.wire import MAX_PAYLOAD, ProtocolError, Stream, StreamClosedError
 
@@ -187,17 +188,21 @@ class Services:
 
     def _shell(self, gate: Gate, service: str) -> None:
         name, _, command = service.partition(":")
-        framed = "v2" in name.split(",")[1:]
-        process = open_process(self._served, command)
+        flags = name.split(",")[1:]
+        framed, on_terminal = "v2" in flags, "pty" in flags
+        process = open_process(self._served, command, terminal=on_terminal)
+        feed = Terminal(process).typed if on_terminal else process.feed
         reader = threading.Thread(
             target=_pump_stdin,
-            args=(gate, process, framed),
+            args=(gate, process, feed, framed),
             name=threading.current_thread().name + "-stdin",
             daemon=True,
         )
         reader.start()
         try:
             for channel, data in process.output:
+                if on_terminal:
+                    channel, data = 1, data.replace(b"\n", b"\r\n")
                 _send_output(gate, channel, data, framed)
             if framed:
                 gate.stream.send(_SHELL_PACKET.pack(_EXIT, 1) + bytes([process.exit & 0xFF]))
@@ -254,7 +259,7 @@ def _send_output(gate: Gate, channel: int, data: bytes, framed: bool) -> None:
         gate.stream.send(_SHELL_PACKET.pack(channel, len(piece)) + piece)
 
 
-def _pump_stdin(gate: Gate, process: Process, framed: bool) -> None:
+def _pump_stdin(gate: Gate, process: Process, feed: Callable[[bytes], None], framed: bool) -> None:
     """Feed what the client writes to the process, until the stream ends; then the process ends too."""
     pending = bytearray()
     try:
@@ -263,7 +268,7 @@ def _pump_stdin(gate: Gate, process: Process, framed: bool) -> None:
             for piece in _stdin_pieces(pending, framed):
                 if piece:
                     gate(f"{gate.stream.service} {piece.decode('utf-8', errors='replace')}")
-                process.feed(piece)
+                feed(piece) if piece else process.feed(piece)
     except ConnectionError:
         pass  # a fault or a broken packet has ended the stream; whoever sends on it notices
     finally:

@@ -30,6 +30,7 @@ from android_env_gym.phone.adbd.shell_syntax import (
     Word,
     parse,
 )
+from android_env_gym.phone.adbd.terminal import Prompted
 
 if TYPE_CHECKING:
     from android_env_gym.phone.adbd.served import ServedPhone
@@ -76,12 +77,14 @@ def run(served: ServedPhone, command: str, stdin: bytes = b"") -> ShellResult:
     return ShellResult(bytes(written[1]), bytes(written[2]), status)
 
 
-def open_process(served: ServedPhone, command: str) -> Process:
-    """Start a command line; "" is a shell that runs the lines of its stdin as they come."""
+def open_process(served: ServedPhone, command: str, *, terminal: bool = False) -> Process:
+    """Start a command line; "" is a shell that runs the lines of its stdin as they come, prompting on a `terminal`."""
 
-    def body(stdin: Input, emit: Emit, stopped: threading.Event) -> int:
-        shell = Interpreter(served, stopped=stopped)
-        return shell.run_line(command, stdin, emit) if command.strip() else shell.run_input(stdin, emit)
+    def body(stdin: FeedInput, emit: Emit, stopped: threading.Event) -> int:
+        shell = Interpreter(served, stopped=Either(stopped, stdin.interrupted))
+        if command.strip():
+            return shell.run_line(command, stdin, emit)
+        return shell.run_input(stdin, emit, Prompted(stdin, emit) if terminal else None)
 
     return Process(body, served.memory)
 
@@ -122,10 +125,19 @@ class Interpreter:
         except _Exit as ended:
             return ended.status
 
-    def run_input(self, stdin: Input, emit: Emit) -> int:
+    def run_input(self, stdin: Input, emit: Emit, lines: Prompted | None = None) -> int:
         """Run the lines of `stdin` one by one, as soon as each is complete; return the last status."""
         waiting = ""
-        while not self.stopped.is_set() and (read := stdin.read_line()):
+        while True:
+            try:
+                read = (lines or stdin).read_line()
+            except CommandError as error:
+                if lines is None:
+                    raise
+                self.status, waiting = error.exit, ""
+                continue
+            if not read or self.stopped.is_set():
+                return self.status
             waiting += read.decode(errors="replace")
             try:
                 script = parse(waiting)
@@ -140,7 +152,6 @@ class Interpreter:
                 self.run_script(script, stdin, emit)
             except _Exit as ended:
                 return ended.status
-        return self.status
 
     def run_script(self, script: Script, stdin: Input, emit: Emit) -> int:
         """Run pipelines in order, each if the one before allows it; only endless commands mind `stopped`."""
