@@ -166,14 +166,14 @@ def _oracle_sequence(name: str, instance: int) -> list[Action]:
 def test_no_constant_policy_solves_a_starter_template(name: str) -> None:
     """The constant policies tried are the oracles of eight instances, each on `CONSTANT_INSTANCES` others.
 
-    With that many instances one standard deviation of a rate of 0.10 is 0.03; the best of eight may be two above,
-    and their mean half of one.
+    With that many instances one standard deviation of a rate of 0.10 is 0.03; the best of eight may be three above,
+    because there are eight for each of twelve templates, and their mean half of one.
     """
     rates = []
     for source in range(8):
         actions = _oracle_sequence(name, 1000 + source)
         rates.append(np.mean([_solves(name, actions, instance) for instance in range(CONSTANT_INSTANCES)]))
-    assert max(rates) <= CONSTANT_LIMIT + 0.06, rates
+    assert max(rates) <= CONSTANT_LIMIT + 0.09, rates
     assert float(np.mean(rates)) <= CONSTANT_LIMIT + 0.02, rates
 
 
