@@ -129,7 +129,7 @@ def _uninstall(call: Call, args: list[str]) -> int:
         call.served.enabled_methods = {item for item in call.served.enabled_methods if not item.startswith(gone.name)}
         if call.served.input_method.startswith(gone.name + "/"):
             return call.shell("ime reset", call.stdin, lambda fd, data: None) or _success(call)
-    return _success(call)
+        return _success(call)
 
 
 def _success(call: Call) -> int:
